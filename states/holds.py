@@ -1,0 +1,103 @@
+"""Why a record is not moving: kinds of hold, reason codes, who acts, and how long we wait before we look again."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum, auto
+
+
+class HoldKind(StrEnum):
+    """Who is waited for."""
+
+    retry = auto()
+    customer = auto()
+    operator = auto()
+    cancelled = auto()
+
+
+class Reason(StrEnum):
+    """The code behind a hold; stable, for filters and counts. The sentence beside it is for people."""
+
+    # retry: by ourselves, at due_at
+    unreachable = auto()
+    rate_limited = auto()
+    refused_for_now = auto()
+    unknown_outcome = auto()
+    unreadable_answer = auto()
+    not_confirmed = auto()
+    # customer: we look again at due_at
+    awaiting_consent = auto()
+    awaiting_answer = auto()
+    # operator
+    rejected = auto()
+    invalid_answer = auto()
+    already_installed = auto()
+    installation_conflict = auto()
+    unknown_integration = auto()
+    ambiguous_integration = auto()
+    missing_auth = auto()
+    sealed_value_lost = auto()
+    same_onboarding_twice = auto()
+    gave_up = auto()
+    # not a hold: the run stops
+    unauthorized = auto()
+    forbidden = auto()
+    wrong_host = auto()
+
+
+REMEDIES: dict[Reason, str] = {
+    Reason.rejected: "correct the row and run the list again",
+    Reason.invalid_answer: "give a valid answer with `onboard answer`, or correct the row and run the list again",
+    Reason.already_installed: "the integration was installed before us; `onboard redrive` installs it once more",
+    Reason.installation_conflict: "look at the user's installations at Alloy, then `onboard redrive`",
+    Reason.unknown_integration: "correct the integration and run the list again",
+    Reason.ambiguous_integration: "name the integration by its id and run the list again",
+    Reason.missing_auth: "add the missing auth columns and run the list again",
+    Reason.sealed_value_lost: "run the list again with the auth values, or restore ONBOARD_SECRET_KEY",
+    Reason.same_onboarding_twice: "nothing to do if the other row is the right one; otherwise correct the list",
+    Reason.gave_up: "see its history with `onboard show`, then `onboard redrive`",
+    Reason.awaiting_consent: "send the consent link: `onboard links`",
+    Reason.awaiting_answer: "fill the field in with `onboard answer`",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A record stands still: ``due_in`` says when we look again; None means that somebody must act first."""
+
+    kind: HoldKind
+    reason: Reason
+    sentence: str
+    due_in: timedelta | None
+
+
+LAST_ATTEMPT = 40
+"""Attempts in a row at one stage after which an operator is asked. With the waits below this is more than a month."""
+
+_RETRY_FIRST = timedelta(seconds=2)
+_RETRY_LONGEST = timedelta(days=1)
+_LOOK_FIRST = timedelta(seconds=2)
+_LOOK_LONGEST = timedelta(hours=6)
+LOOK_AFTER_UNKNOWN = timedelta(seconds=2)
+"""How long after an unknown outcome we look it up: the call may still be under way, and lists lag."""
+
+
+def wait_before_retry(attempt: int, jitter: float, retry_after: timedelta | None = None) -> timedelta:
+    """Return how long to wait before attempt number ``attempt + 1``.
+
+    Doubles from two seconds to a day. ``jitter`` in [0, 1) spreads records that failed together over half to the whole
+    wait. What the vendor asked for in ``retry_after`` is a minimum, and jitter only lengthens it.
+    """
+    doubled = min(_RETRY_FIRST * float(2 ** min(max(attempt - 1, 0), 30)), _RETRY_LONGEST)
+    spread = doubled * (0.5 + jitter / 2)
+    if retry_after is None:
+        return spread
+    return max(min(retry_after, _RETRY_LONGEST) * (1 + jitter / 10), spread)
+
+
+def wait_before_looking(waited: timedelta) -> timedelta:
+    """Return how long to wait before looking for a consent or an answer again that has been awaited for ``waited``.
+
+    As long again as it has been awaited, so the looks come after 2, 4, 8, 16 … seconds, then ever more slowly up to six
+    hours apart: a customer who consents does so within minutes, or some day.
+    """
+    return max(_LOOK_FIRST, min(waited, _LOOK_LONGEST))
