@@ -1,0 +1,225 @@
+"""What Alloy answers, read as tolerantly as its versions differ from each other.
+
+Versions rename fields (``name`` and ``connector``, ``app`` and ``primaryConnector``, ``blocks`` and ``connectors``),
+wrap an answer in ``data`` or do not, and add fields at will: all of that is accepted. An id that is missing or empty is
+not: an answer without it proves nothing, and whoever asked must take its outcome as unknown.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
+
+from states.forms import FormBlock, parse_form
+
+
+class UnreadableAnswer(ValueError):
+    """The answer is no JSON, or lacks what it must carry; the text never quotes it."""
+
+
+_TIME = TypeAdapter(datetime)
+
+
+def _time_or_none(value: object) -> datetime | None:
+    """Read a time as UTC where it says nothing else; what is no time at all counts as not given."""
+    try:
+        time = _TIME.validate_python(value)
+    except ValidationError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _ids(value: object) -> set[str]:
+    """Collect ids from a list, or from a map of internal kinds to ids (``{"shopifyApi": "64f0…"}``)."""
+    if isinstance(value, Mapping):
+        return _ids(list(value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return set().union(*map(_ids, value))
+    return {str(value)} if value else set()
+
+
+def _list(value: object) -> object:
+    """Read a missing list as an empty one, and a single object as a list of one."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, dict) else value
+
+
+Id = Annotated[str, Field(min_length=1)]
+Time = Annotated[datetime | None, BeforeValidator(_time_or_none)]
+Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+Flag = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="allow", populate_by_name=True, coerce_numbers_to_str=True, frozen=True)
+
+
+class User(_Answer):
+    """One end user; those that are older than usernames have none."""
+
+    user_id: Id = Field(alias="userId")
+    username: str | None = None
+    full_name: str | None = Field(default=None, alias="fullName")
+
+
+class Connector(_Answer):
+    """One app that a workflow uses: the id that the metadata route wants, where the answer gives it."""
+
+    name: Text = Field(default="", validation_alias=AliasChoices("connector", "type", "name"))
+
+
+class Workflow(_Answer):
+    """One workflow of an integration, annotated for the user who was asked about."""
+
+    workflow_id: Text = Field(default="", alias="workflowId")
+    name: Text = ""
+    installed: Flag = False
+    active: Flag = False
+    connectors: Annotated[list[Connector], BeforeValidator(_list)] = Field(
+        default_factory=list, validation_alias=AliasChoices("connectors", "blocks")
+    )
+
+
+class Integration(_Answer):
+    """One integration of the account, annotated for the user who was asked about."""
+
+    integration_id: Id = Field(alias="integrationId")
+    label: Text = Field(default="", validation_alias=AliasChoices("app", "primaryConnector", "name"))
+    installed: Flag = False
+    credential_names: Annotated[list[str], BeforeValidator(_list)] = Field(
+        default_factory=list, validation_alias="credentials"
+    )
+    workflows: Annotated[list[Workflow], BeforeValidator(_list)] = Field(default_factory=list)
+
+    @property
+    def app_names(self) -> list[str]:
+        """The names under which the credential metadata may know this app, the likeliest first.
+
+        ``label`` is for people ("Magento"); the metadata route wants the connector's id ("magento").
+        """
+        connectors = (connector.name for workflow in self.workflows for connector in workflow.connectors)
+        return list(dict.fromkeys(name for name in (*self.credential_names, *connectors, self.label.lower()) if name))
+
+
+class CredentialProperty(_Answer):
+    """One value that the app needs to be connected. There is no type and no required flag: all are required texts."""
+
+    name: Id
+    label: Text = Field(default="", alias="displayName")
+    description: Text = ""
+
+
+class CredentialMetadata(_Answer):
+    """How an app is connected: by consent or by values alone, and with which properties."""
+
+    name: Id = Field(validation_alias=AliasChoices("name", "connector"))
+    is_oauth: Flag = Field(default=False, alias="isOauth")
+    properties: Annotated[list[CredentialProperty], BeforeValidator(_list)] = Field(default_factory=list)
+
+
+class Credential(_Answer):
+    """One credential of a user, without its values."""
+
+    credential_id: Id = Field(alias="credentialId")
+    type: Text = ""
+    name: Text = ""
+    created_at: Time = Field(default=None, alias="createdAt")
+    updated_at: Time = Field(default=None, alias="updatedAt")
+
+
+class StartedInstallation(_Answer):
+    """An installation that exists but is not completed, and the raw form that it asks to be filled in.
+
+    The form is parsed only on demand: a form that we cannot read must not cost us the id.
+    """
+
+    installation_id: Id = Field(alias="installationId")
+    form: Annotated[list[JsonValue], BeforeValidator(_list)] = Field(
+        default_factory=list, validation_alias=AliasChoices("data", "formData")
+    )
+
+    def blocks(self) -> list[FormBlock]:
+        """Parse the form; raises pydantic's ``ValidationError``."""
+        return parse_form(self.form)
+
+
+class Installation(_Answer):
+    """One installation as the account's list shows it."""
+
+    installation_id: Id = Field(alias="installationId")
+    integration_id: Text = Field(default="", alias="integrationId")
+    user_id: Text = Field(default="", alias="userId")
+    form_data: Annotated[list[JsonValue], BeforeValidator(_list)] = Field(default_factory=list, alias="formData")
+    credential_ids: Annotated[frozenset[str], BeforeValidator(_ids)] = Field(default=frozenset(), alias="credentialIds")
+    enabled: bool | None = None
+    installed_at: Time = Field(default=None, alias="installedAt")
+
+
+class CreatedUser(_Answer):
+    """The answer to creating a user."""
+
+    user_id: Id = Field(alias="userId")
+
+
+class CreatedCredential(_Answer):
+    """The answer to creating a credential."""
+
+    credential_id: Id = Field(alias="credentialId")
+
+
+class OauthLink(_Answer):
+    """The answer to asking for a consent link; whoever opens it attaches an account to the user, so it is a secret."""
+
+    url: Annotated[SecretStr, Field(min_length=1)] = Field(alias="oauthUrl")
+
+
+AnswerT = TypeVar("AnswerT", bound=_Answer)
+
+
+def decode(content: bytes) -> JsonValue:
+    """Read a body as JSON, once more if it is a JSON text that holds JSON. Raises :class:`UnreadableAnswer`."""
+    try:
+        answer: JsonValue = json.loads(content)
+        return json.loads(answer) if isinstance(answer, str) else answer
+    except (ValueError, RecursionError):
+        raise UnreadableAnswer("the answer is no JSON") from None
+
+
+def read(model: type[AnswerT], answer: JsonValue) -> AnswerT:
+    """Read one object, bare or wrapped in ``data``. Raises :class:`UnreadableAnswer`."""
+    inner = answer.get("data") if isinstance(answer, dict) else None
+    for candidate in (inner, answer):
+        if isinstance(candidate, dict):
+            try:
+                return model.model_validate(candidate)
+            except ValidationError:
+                continue
+    # Pydantic's text quotes its input, which may hold what we sent.
+    raise UnreadableAnswer(f"the answer is no {model.__name__}") from None
+
+
+def read_list(model: type[AnswerT], answer: JsonValue) -> list[AnswerT]:
+    """Read a list of objects, bare or wrapped in ``data``. Raises :class:`UnreadableAnswer`.
+
+    One row that cannot be read makes the whole list unreadable: a list with holes proves no absence.
+    """
+    rows = answer.get("data") if isinstance(answer, dict) else answer
+    if not isinstance(rows, list):
+        raise UnreadableAnswer("the answer is no list")
+    try:
+        return [model.model_validate(row) for row in rows]
+    except ValidationError:
+        raise UnreadableAnswer(f"a row of the answer is no {model.__name__}") from None
