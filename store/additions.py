@@ -1,0 +1,129 @@
+"""Adds what is new in a list: customers, onboardings at the first stage, their sealed auth values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, exists, or_, select, update
+from sqlalchemy import insert as plain_insert
+
+from states.stage import Stage
+from store.engine import insert
+from store.models import AUTH_VALUE, CUSTOMER, HISTORY, INTENT, ONBOARDING, Customer, Onboarding
+from store.rows import CustomerRow
+from store.taking import Asked, Taking, sealed_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Customers:
+    """The customers of some rows: their ids, and the full names of those who were there before."""
+
+    ids: dict[str, int]
+    before: dict[str, str]
+
+
+def add_customers(connection: Connection, rows: Sequence[CustomerRow], now: datetime) -> Customers:
+    """Make sure that the customers of ``rows`` are there; a name that was blank so far is filled in."""
+    full_names: dict[str, str] = {}
+    for row in rows:
+        full_names[row.username] = full_names.get(row.username) or row.full_name
+    if not full_names:
+        return Customers({}, {})
+    # Sorted, so that two processes that take in the same list wait for each other in one order only.
+    added = connection.execute(
+        insert(connection, Customer).on_conflict_do_nothing().returning(CUSTOMER.c.username, CUSTOMER.c.id),
+        [
+            {"username": username, "full_name": full_names[username], "adopted": False, "created_at": now}
+            for username in sorted(full_names)
+        ],
+    )
+    ids: dict[str, int] = {row.username: row.id for row in added}
+    before: dict[str, str] = {}
+    missing = sorted(full_names.keys() - ids.keys())
+    if missing:
+        wanted = (CUSTOMER.c.username, CUSTOMER.c.id, CUSTOMER.c.full_name)
+        for username, customer_id, full_name in connection.execute(
+            select(*wanted).where(CUSTOMER.c.username.in_(missing))
+        ).all():
+            ids[username] = customer_id
+            before[username] = full_name or full_names[username]
+            if full_name != before[username]:
+                _name(connection, customer_id, before[username], now)
+    return Customers(ids, before)
+
+
+def _name(connection: Connection, customer_id: int, full_name: str, now: datetime) -> None:
+    in_use = exists().where(
+        ONBOARDING.c.customer_id == CUSTOMER.c.id,
+        or_(
+            ONBOARDING.c.lease_until > now,
+            exists().where(INTENT.c.onboarding_id == ONBOARDING.c.id, INTENT.c.closed_at.is_(None)),
+        ),
+    )
+    free = (
+        select(CUSTOMER.c.id)
+        .where(CUSTOMER.c.id == customer_id, CUSTOMER.c.alloy_user_id.is_(None), ~in_use)
+        .with_for_update(of=CUSTOMER, skip_locked=True)
+    )
+    connection.execute(update(CUSTOMER).where(CUSTOMER.c.id.in_(free)).values(full_name=full_name))
+
+
+def add_onboardings(connection: Connection, asked: Sequence[Asked], customers: Customers, taking: Taking) -> None:
+    """Add an onboarding for each of ``asked``, none of which may be there yet; another process's are let be."""
+    if not asked:
+        return
+    by_key = {(customers.ids[one.row.username], one.key): one for one in asked}
+    added = connection.execute(
+        insert(connection, Onboarding)
+        .on_conflict_do_nothing()
+        .returning(ONBOARDING.c.id, ONBOARDING.c.customer_id, ONBOARDING.c.integration_key),
+        [_onboarding(by_key[key], key[0], taking) for key in sorted(by_key)],
+    ).all()
+    history: list[dict[str, object]] = []
+    sealed: list[dict[str, object]] = []
+    for onboarding_id, customer_id, key in added:
+        row = by_key[customer_id, key].row
+        sentence = f"taken in from {taking.source} line {row.line}{_other_name(row, customers)}"
+        history.append(taking.history(onboarding_id, Stage.new, sentence))
+        sealed += sealed_rows(onboarding_id, _values(row), taking.around.vault)
+    if history:
+        connection.execute(plain_insert(HISTORY), history)
+    if sealed:
+        connection.execute(plain_insert(AUTH_VALUE), sealed)
+    taking.intake.added += len(added)
+    taking.intake.unchanged += len(by_key) - len(added)
+
+
+def _other_name(row: CustomerRow, customers: Customers) -> str:
+    before = customers.before.get(row.username, row.full_name)
+    return "; the full name differs from the one on record, which is kept" if row.full_name not in ("", before) else ""
+
+
+def _values(row: CustomerRow) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in row.auth.items()}
+
+
+def _onboarding(asked: Asked, customer_id: int, taking: Taking) -> dict[str, Any]:
+    row, now = asked.row, taking.around.now
+    return {
+        "batch_id": taking.intake.batch_id,
+        "customer_id": customer_id,
+        "line": row.line,
+        "columns": row.columns,
+        "integration": row.integration,
+        "integration_key": asked.key,
+        "integration_id": asked.entry.integration_id if asked.entry is not None else None,
+        "app": asked.app,
+        "stage": Stage.new,
+        "stage_since": now,
+        "due_at": now,
+        "attempts": 0,
+        "nudged": False,
+        "version": 0,
+        "given": [answer.model_dump(mode="json") for answer in row.given],
+        "answered": [],
+        "auth_names": sorted(row.auth),
+        "auth_digest": taking.around.vault.fingerprint(_values(row)),
+        "created_at": now,
+    }

@@ -1,0 +1,116 @@
+"""Intents: what we were about to do at Alloy, written before we did it, and how it ended.
+
+An intent that is still open when its onboarding is claimed had an unknown outcome, and is looked up at Alloy before
+the call is made again. Closing goes by the intent's id even when the lease is lost: the answer may be the only copy
+of an id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, auto
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, bindparam, insert, update
+
+from states.stage import Trigger
+from store.models import INTENT
+
+
+class Closing(StrEnum):
+    """How an intent ended."""
+
+    answered = auto()
+    """Alloy's answer arrived and moved the record."""
+    found = auto()
+    """The answer was lost; what it did was found at Alloy and moved the record."""
+    late = auto()
+    """The answer arrived after the lease was lost; whoever claims the record next uses it."""
+    nothing = auto()
+    """It certainly had no effect: not sent, or refused."""
+    absent = auto()
+    """Its effect was looked for, twice and late enough, and is not there."""
+    leftover = auto()
+    """Its effect may be there but cannot be found; a suspected leftover, which does no harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewIntent:
+    """An intent to be written: whose, for which trigger, and until when its call may be under way."""
+
+    onboarding_id: int
+    trigger: Trigger
+    digest: str
+    settled_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """How the intent ``id`` ended, and what Alloy gave."""
+
+    id: int
+    outcome: Closing
+    evidence: dict[str, JsonValue] | None = None
+
+
+def open_intents(connection: Connection, intents: Sequence[NewIntent], now: datetime) -> list[int]:
+    """Write ``intents``; return their ids in the same order."""
+    rows = connection.execute(
+        insert(INTENT).returning(INTENT.c.id, sort_by_parameter_order=True),
+        [
+            {
+                "onboarding_id": intent.onboarding_id,
+                "trigger": intent.trigger,
+                "digest": intent.digest,
+                "opened_at": now,
+                "settled_at": intent.settled_at,
+            }
+            for intent in intents
+        ],
+    )
+    return list(rows.scalars())
+
+
+_CLOSE = (
+    update(INTENT)
+    .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.closed_at.is_(None))
+    .values(closed_at=bindparam("at"), outcome=bindparam("how"), evidence=bindparam("gave"))
+)
+_USE_LATE = (
+    update(INTENT)
+    .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.outcome == Closing.late)
+    .values(outcome=bindparam("how"))
+)
+_MARK_ABSENT = (
+    update(INTENT)
+    .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.absent_at.is_(None))
+    .values(absent_at=bindparam("at"))
+)
+
+
+def close_intents(connection: Connection, closes: Sequence[Close], now: datetime) -> None:
+    """Close each intent once; one that was answered late and is used now keeps its evidence and its time."""
+    if not closes:
+        return
+    connection.execute(
+        _CLOSE,
+        [{"intent_id": c.id, "at": now, "how": c.outcome, "gave": c.evidence} for c in closes],
+    )
+    adopted = [{"intent_id": c.id, "how": c.outcome} for c in closes if c.outcome is not Closing.late]
+    if adopted:
+        connection.execute(_USE_LATE, adopted)
+
+
+def mark_absent(connection: Connection, intent_ids: Sequence[int], now: datetime) -> None:
+    """Note when the effect of each intent was first looked for in vain."""
+    if intent_ids:
+        connection.execute(_MARK_ABSENT, [{"intent_id": intent_id, "at": now} for intent_id in intent_ids])
+
+
+def close_others(connection: Connection, onboarding_ids: Sequence[int], now: datetime) -> None:
+    """Close what is still open of onboardings that have moved on without it, as suspected leftovers."""
+    connection.execute(
+        update(INTENT)
+        .where(INTENT.c.onboarding_id.in_(onboarding_ids), INTENT.c.closed_at.is_(None))
+        .values(closed_at=now, outcome=Closing.leftover)
+    )

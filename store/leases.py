@@ -1,0 +1,165 @@
+"""Claiming due onboardings, page by page, and keeping them while they are worked on.
+
+One statement flips the lease of a page; what it returns is exactly what this worker owns. A customer is never in two
+hands: the claim first locks the customers (PostgreSQL skips those that another claim holds; on SQLite the whole claim
+is one serialised transaction) and takes none of whom another onboarding is leased. A lease that ran out is claimed
+like anything else that is due, which is all there is to resuming.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, Connection, Engine, Integer, Select, bindparam, exists, func, or_, select, update
+
+from states.stage import Stage
+from states.transitions import LATEST_FIRST
+from store.engine import reading, writing
+from store.loading import load_records
+from store.models import CUSTOMER, ONBOARDING
+from store.records import Page, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is left to do: when the next record falls due, and how many are in somebody's hands until when."""
+
+    next_due_at: datetime | None
+    leased: int
+    leased_until: datetime | None
+
+
+def claim(engine: Engine, scope: Scope, *, worker: str, limit: int, lease: timedelta, now: datetime) -> Page | None:
+    """Lease up to ``limit`` due onboardings of the latest stage that has any; None if nothing in ``scope`` is due."""
+    token = uuid4().hex
+    with writing(engine) as connection:
+        for stage in LATEST_FIRST:
+            ids = _due(connection, scope, stage, limit, now)
+            if not ids:
+                continue
+            taken = _take(connection, ids, token, worker, lease, now)
+            if taken:
+                return Page(token, stage, load_records(connection, taken, stage))
+    return None
+
+
+def renew(engine: Engine, tokens: Sequence[str], *, lease: timedelta, now: datetime) -> int:
+    """Prolong the leases under ``tokens`` that have not run out; return how many records they still hold."""
+    with writing(engine) as connection:
+        result = connection.execute(
+            update(ONBOARDING)
+            .where(ONBOARDING.c.lease_token.in_(tokens), ONBOARDING.c.lease_until > now)
+            .values(lease_until=now + lease)
+        )
+    return result.rowcount
+
+
+def release(engine: Engine, tokens: Sequence[str]) -> None:
+    """Give back whatever is still held under ``tokens``, as it was: due as before, nobody blamed."""
+    with writing(engine) as connection:
+        connection.execute(
+            update(ONBOARDING)
+            .where(ONBOARDING.c.lease_token.in_(tokens))
+            .values(lease_token=None, lease_owner=None, lease_until=None, version=ONBOARDING.c.version + 1)
+        )
+
+
+def outlook(engine: Engine, scope: Scope) -> Outlook:
+    """Tell when something in ``scope`` falls due next, and what is leased at this moment."""
+    with reading(engine) as connection:
+        dues = [
+            connection.scalar(
+                select(func.min(ONBOARDING.c.due_at)).where(
+                    ONBOARDING.c.stage == stage,
+                    ONBOARDING.c.due_at.is_not(None),
+                    ONBOARDING.c.lease_token.is_(None),
+                    *_within(scope),
+                )
+            )
+            for stage in LATEST_FIRST
+        ]
+        leased, until = connection.execute(
+            select(func.count(), func.max(ONBOARDING.c.lease_until)).where(
+                ONBOARDING.c.lease_token.is_not(None), *_within(scope)
+            )
+        ).one()
+    return Outlook(min((due for due in dues if due is not None), default=None), leased, until)
+
+
+def _within(scope: Scope) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if scope.batch_id is not None:
+        conditions.append(ONBOARDING.c.batch_id == scope.batch_id)
+    if scope.customer_id is not None:
+        conditions.append(ONBOARDING.c.customer_id == scope.customer_id)
+    return conditions
+
+
+_OTHER = ONBOARDING.alias()
+_NOW = bindparam("now", type_=ONBOARDING.c.due_at.type)
+_FREE = (
+    ONBOARDING.c.due_at <= _NOW,
+    or_(ONBOARDING.c.lease_until.is_(None), ONBOARDING.c.lease_until <= _NOW),
+    ~exists().where(
+        _OTHER.c.customer_id == ONBOARDING.c.customer_id,
+        _OTHER.c.id != ONBOARDING.c.id,
+        _OTHER.c.lease_until > _NOW,
+    ),
+)
+"""Due, and neither it nor another onboarding of its customer in anybody's hands."""
+
+
+# Claiming is the busiest statement there is; to build it anew would cost more than to run it.
+@lru_cache
+def _due_statement(*, of_batch: bool, of_customer: bool) -> Select[Any]:
+    statement = select(ONBOARDING.c.id, ONBOARDING.c.customer_id).join(
+        CUSTOMER, CUSTOMER.c.id == ONBOARDING.c.customer_id
+    )
+    statement = statement.where(ONBOARDING.c.stage == bindparam("at_stage"), *_FREE)
+    if of_batch:
+        statement = statement.where(ONBOARDING.c.batch_id == bindparam("of_batch"))
+    if of_customer:
+        statement = statement.where(ONBOARDING.c.customer_id == bindparam("of_customer"))
+    return (
+        statement.order_by(ONBOARDING.c.due_at, ONBOARDING.c.id)
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(of=CUSTOMER, skip_locked=True)
+    )
+
+
+_TAKE = (
+    update(ONBOARDING)
+    .where(ONBOARDING.c.id.in_(bindparam("ids", expanding=True)), *_FREE)
+    .values(
+        lease_token=bindparam("token"),
+        lease_owner=bindparam("worker"),
+        lease_until=bindparam("until"),
+        version=ONBOARDING.c.version + 1,
+    )
+    .returning(ONBOARDING.c.id)
+)
+# Asks again what the look asked, with the customers locked by now: in between another claim may have taken a sibling.
+
+
+def _due(connection: Connection, scope: Scope, stage: Stage, limit: int, now: datetime) -> list[int]:
+    statement = _due_statement(of_batch=scope.batch_id is not None, of_customer=scope.customer_id is not None)
+    found = connection.execute(
+        statement,
+        {"at_stage": stage, "now": now, "most": limit, "of_batch": scope.batch_id, "of_customer": scope.customer_id},
+    )
+    first_of_customer: dict[int, int] = {}
+    for onboarding_id, customer_id in found:
+        first_of_customer.setdefault(customer_id, onboarding_id)
+    return list(first_of_customer.values())
+
+
+def _take(
+    connection: Connection, ids: Sequence[int], token: str, worker: str, lease: timedelta, now: datetime
+) -> list[int]:
+    taken = connection.execute(
+        _TAKE, {"ids": list(ids), "now": now, "token": token, "worker": worker, "until": now + lease}
+    )
+    return sorted(taken.scalars())

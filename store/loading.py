@@ -1,0 +1,101 @@
+"""Loads the records of a claimed page in a handful of statements, however many they are."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, or_, select
+
+from states.stage import Stage
+from states.transitions import BY_SOURCE
+from store.journal import Closing
+from store.models import AUTH_VALUE, BATCH, CUSTOMER, INTENT, ONBOARDING
+from store.records import OpenIntent, Record, Sibling
+
+_COLUMNS = (
+    ONBOARDING.c.id, ONBOARDING.c.version, ONBOARDING.c.lease_token, ONBOARDING.c.stage, ONBOARDING.c.batch_id,
+    ONBOARDING.c.customer_id, CUSTOMER.c.username, CUSTOMER.c.full_name, CUSTOMER.c.alloy_user_id, CUSTOMER.c.adopted,
+    ONBOARDING.c.integration, ONBOARDING.c.integration_id, ONBOARDING.c.app, ONBOARDING.c.hold, ONBOARDING.c.reason,
+    ONBOARDING.c.sentence, ONBOARDING.c.attempts, ONBOARDING.c.stage_since, ONBOARDING.c.columns, ONBOARDING.c.given,
+    ONBOARDING.c.answered, ONBOARDING.c.auth_names, ONBOARDING.c.auth_digest, ONBOARDING.c.snapshot,
+    ONBOARDING.c.link_issued_at, ONBOARDING.c.credential_id, ONBOARDING.c.installation_id, ONBOARDING.c.form,
+    ONBOARDING.c.answers,
+)  # fmt: skip
+"""In the order of the fields of :class:`store.records.Record`."""
+
+_SEE_SIBLINGS = frozenset({Stage.created, Stage.authed})
+
+
+def load_records(connection: Connection, ids: Sequence[int], stage: Stage) -> list[Record]:
+    """Return the onboardings ``ids``, all of which stand at ``stage``, in the order of their ids."""
+    rows = connection.execute(
+        select(*_COLUMNS)
+        .join(CUSTOMER, CUSTOMER.c.id == ONBOARDING.c.customer_id)
+        .where(ONBOARDING.c.id.in_(ids))
+        .order_by(ONBOARDING.c.id)
+    )
+    records = [Record(*tuple(row)) for row in rows]
+    _add_intents(connection, records, stage)
+    if stage in _SEE_SIBLINGS:
+        _add_siblings(connection, records)
+    if stage is Stage.created:
+        _add_sealed(connection, records)
+    if stage is Stage.installing:
+        _add_templates(connection, records)
+    return records
+
+
+def _add_intents(connection: Connection, records: Sequence[Record], stage: Stage) -> None:
+    of = {record.id: record for record in records}
+    rows = connection.execute(
+        select(
+            INTENT.c.onboarding_id, INTENT.c.id, INTENT.c.trigger, INTENT.c.opened_at,
+            INTENT.c.settled_at, INTENT.c.absent_at, INTENT.c.evidence,
+        )
+        .where(
+            INTENT.c.onboarding_id.in_(of),
+            INTENT.c.trigger == BY_SOURCE[stage].trigger,
+            or_(INTENT.c.closed_at.is_(None), INTENT.c.outcome == Closing.late),
+        )
+        .order_by(INTENT.c.id)
+    )  # fmt: skip
+    for onboarding_id, *columns in rows:
+        record, intent = of[onboarding_id], OpenIntent(*columns)
+        if record.intent is None or intent.evidence is not None:  # an answer at hand beats a question still open
+            record.intent = intent
+
+
+def _add_siblings(connection: Connection, records: Sequence[Record]) -> None:
+    siblings: dict[int, list[Sibling]] = defaultdict(list)
+    rows = connection.execute(
+        select(
+            ONBOARDING.c.customer_id, ONBOARDING.c.id, ONBOARDING.c.integration_id, ONBOARDING.c.app,
+            ONBOARDING.c.auth_digest, ONBOARDING.c.stage, ONBOARDING.c.hold,
+            ONBOARDING.c.snapshot.is_not(None), ONBOARDING.c.credential_id, ONBOARDING.c.installation_id,
+        )
+        .where(ONBOARDING.c.customer_id.in_([record.customer_id for record in records]))
+        .order_by(ONBOARDING.c.id)
+    )  # fmt: skip
+    for customer_id, *sibling in rows:
+        siblings[customer_id].append(Sibling(*sibling))
+    for record in records:
+        record.siblings = [sibling for sibling in siblings[record.customer_id] if sibling.id != record.id]
+
+
+def _add_sealed(connection: Connection, records: Sequence[Record]) -> None:
+    of = {record.id: record for record in records}
+    rows = connection.execute(
+        select(AUTH_VALUE.c.onboarding_id, AUTH_VALUE.c.name, AUTH_VALUE.c.sealed).where(
+            AUTH_VALUE.c.onboarding_id.in_(of)
+        )
+    )
+    for onboarding_id, name, sealed in rows:
+        of[onboarding_id].sealed[name] = sealed
+
+
+def _add_templates(connection: Connection, records: Sequence[Record]) -> None:
+    rows = connection.execute(
+        select(BATCH.c.id, BATCH.c.templates).where(BATCH.c.id.in_({record.batch_id for record in records}))
+    )
+    of_batch = {row.id: row.templates for row in rows}
+    for record in records:
+        record.templates = of_batch[record.batch_id]

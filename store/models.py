@@ -1,0 +1,250 @@
+"""All tables. What a column means stands beside it; who may write it, in the module that does.
+
+Enumerations are stored as checked text, never as a database's own enum type, so that a new word needs no ALTER TYPE.
+Partial indexes cover only what may still move, so that finding due work costs the same beside ten records or a million.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+from sqlalchemy import JSON, Column, Enum, ForeignKey, Index, LargeBinary, Table, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from states.holds import HoldKind, Reason
+from states.stage import Stage, Trigger
+
+# Every constraint has a name, or a later migration could not speak of it; the index names are SQLAlchemy's own.
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# SQLModel types `sa_type` as a class although SQLAlchemy takes instances; one typed door instead of many ignores.
+_STAGE: Any = Enum(Stage, native_enum=False, length=32, validate_strings=True, create_constraint=False)
+_TRIGGER: Any = Enum(Trigger, native_enum=False, length=32, validate_strings=True, create_constraint=False)
+_HOLD: Any = Enum(HoldKind, native_enum=False, length=32, validate_strings=True, create_constraint=False)
+_REASON: Any = Enum(Reason, native_enum=False, length=48, validate_strings=True, create_constraint=False)
+
+
+class Batch(SQLModel, table=True):
+    """One submitted list."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True, max_length=200)
+    source: str = ""
+    """The list's file name, without its folder."""
+    templates: list[dict[str, JsonValue]] = Field(default_factory=list, sa_type=JSON)
+    """Answers for everyone, from the mapping file: `states.forms.Given` as JSON, values may be templates."""
+    created_at: datetime
+
+
+class Customer(SQLModel, table=True):
+    """One end user: the unit of serial work, since parallel calls for one user could not be told apart."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    username: str = Field(unique=True)
+    full_name: str = ""
+    alloy_user_id: str | None = None
+    adopted: bool = False
+    """The user was (or may have been) at Alloy before us."""
+    created_at: datetime
+
+
+class Onboarding(SQLModel, table=True):
+    """One customer and one integration: the record that moves."""
+
+    __table_args__ = (
+        UniqueConstraint("customer_id", "integration_key"),
+        Index("ix_onboarding_batch_stage", "batch_id", "stage", "hold"),
+        Index(
+            "ix_onboarding_due",
+            "stage",
+            "due_at",
+            sqlite_where=text("due_at IS NOT NULL"),
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_onboarding_batch_due",
+            "batch_id",
+            "stage",
+            "due_at",
+            sqlite_where=text("due_at IS NOT NULL"),
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_onboarding_lease",
+            "lease_token",
+            sqlite_where=text("lease_token IS NOT NULL"),
+            postgresql_where=text("lease_token IS NOT NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    batch_id: int = Field(foreign_key="batch.id")
+    customer_id: int = Field(foreign_key="customer.id", index=True)
+    line: int = 0
+    """The physical line of the list that it came from."""
+    columns: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    """The row's own columns as they came, without the auth values."""
+
+    integration: str
+    """As the list names it."""
+    integration_key: str
+    """The integration's id once it is known, until then the folded name: what makes an onboarding unique."""
+    integration_id: str | None = None
+    app: str | None = None
+    """The connector that the credential is for."""
+
+    stage: Stage = Field(default=Stage.new, sa_type=_STAGE)
+    stage_since: datetime
+    hold: HoldKind | None = Field(default=None, sa_type=_HOLD)
+    reason: Reason | None = Field(default=None, sa_type=_REASON)
+    sentence: str | None = None
+    due_at: datetime | None = None
+    """When it may be claimed; None while somebody must act first, and after the end."""
+    attempts: int = 0
+    """How often in a row this stage has failed."""
+    nudged: bool = False
+    """An operator asked for another look while it was leased: the lease holder makes it due at once."""
+
+    lease_token: str | None = None
+    lease_owner: str | None = None
+    lease_until: datetime | None = None
+    version: int = 0
+
+    given: list[dict[str, JsonValue]] = Field(default_factory=list, sa_type=JSON)
+    """Answers from the row: `states.forms.Given` as JSON."""
+    answered: list[dict[str, JsonValue]] = Field(default_factory=list, sa_type=JSON)
+    """Answers given by hand since; they precede the row's."""
+    auth_names: list[str] = Field(default_factory=list, sa_type=JSON)
+    auth_digest: str = ""
+    """A keyed fingerprint of the auth values: equal values can be told from different ones, and nothing more."""
+
+    snapshot: dict[str, str] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    """Credential ids and their `updatedAt` before the first link or POST of this onboarding; taken once."""
+    link_issued_at: datetime | None = None
+    credential_id: str | None = None
+    installation_id: str | None = None
+    form: list[dict[str, JsonValue]] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    answers: list[dict[str, JsonValue]] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    """What the complete call sends."""
+    verified_at: datetime | None = None
+    """When the finished installation was read back from Alloy; None if it could not be."""
+    created_at: datetime
+
+
+class History(SQLModel, table=True):
+    """What happened to an onboarding, oldest first: stage changes, holds and notes."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    onboarding_id: int = Field(sa_column=Column(ForeignKey("onboarding.id"), nullable=False, index=True))
+    at: datetime
+    stage: Stage = Field(sa_type=_STAGE)
+    """The stage after it happened."""
+    trigger: Trigger | None = Field(default=None, sa_type=_TRIGGER)
+    hold: HoldKind | None = Field(default=None, sa_type=_HOLD)
+    reason: Reason | None = Field(default=None, sa_type=_REASON)
+    sentence: str = ""
+    worker: str = ""
+
+
+class Intent(SQLModel, table=True):
+    """Written before a call that changes something at Alloy; open until its outcome is certain."""
+
+    __table_args__ = (
+        Index(
+            "ix_intent_open",
+            "onboarding_id",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    onboarding_id: int = Field(sa_column=Column(ForeignKey("onboarding.id"), nullable=False, index=True))
+    trigger: Trigger = Field(sa_type=_TRIGGER)
+    digest: str = ""
+    """Of the request without its secrets: which request was sent, should its effect have to be found."""
+    opened_at: datetime
+    settled_at: datetime
+    """Until then the call may still be under way, so "not there" does not count."""
+    absent_at: datetime | None = None
+    """When its effect was first looked for in vain after `settled_at`."""
+    closed_at: datetime | None = None
+    outcome: str | None = None
+    """One of `store.journal.Closing`."""
+    evidence: dict[str, JsonValue] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+
+
+class ConsentLink(SQLModel, table=True):
+    """A consent link that was issued; sealed, since whoever opens it may attach an account to that user."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    onboarding_id: int = Field(sa_column=Column(ForeignKey("onboarding.id"), nullable=False, index=True))
+    sealed: bytes = Field(sa_type=LargeBinary)
+    issued_at: datetime
+
+
+class AuthValue(SQLModel, table=True):
+    """A sealed auth value of one onboarding; deleted once the credential is there."""
+
+    onboarding_id: int = Field(foreign_key="onboarding.id", primary_key=True)
+    name: str = Field(primary_key=True)
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class CatalogueIntegration(SQLModel, table=True):
+    """An integration of the account, as last read from Alloy."""
+
+    integration_id: str = Field(primary_key=True)
+    label: str = ""
+    apps: list[str] = Field(default_factory=list, sa_type=JSON)
+    """Connector ids, the one whose credential it needs first."""
+    names: list[str] = Field(default_factory=list, sa_type=JSON)
+    """Every name by which a list may call it, folded."""
+    read_at: datetime
+
+
+class CatalogueApp(SQLModel, table=True):
+    """What an app's credential asks for, as last read from Alloy."""
+
+    app: str = Field(primary_key=True)
+    is_oauth: bool
+    properties: list[str] = Field(default_factory=list, sa_type=JSON)
+    read_at: datetime
+
+
+class Capability(SQLModel, table=True):
+    """What one host in one dialect was found able to do; learnt once."""
+
+    host: str = Field(primary_key=True)
+    learnt: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+
+
+class Run(SQLModel, table=True):
+    """One flow run's share of the work: calls sent, and seconds from the first call to the last outcome."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    batch_id: int | None = Field(default=None, foreign_key="batch.id", index=True)
+    started_at: datetime
+    calls: int = 0
+    seconds: float = 0.0
+
+
+def _table(model: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(model.__tablename__)]
+
+
+# The same tables for statements over many rows: no ORM object is made, and no session is needed.
+BATCH = _table(Batch)
+CUSTOMER = _table(Customer)
+ONBOARDING = _table(Onboarding)
+HISTORY = _table(History)
+INTENT = _table(Intent)
+CONSENT_LINK = _table(ConsentLink)
+AUTH_VALUE = _table(AuthValue)
+RUN = _table(Run)

@@ -1,0 +1,96 @@
+"""What a claim hands to a worker: plain records, read once, with all that their next step needs to know.
+
+Not ORM objects: a page of them is loaded by a few statements, crosses threads, and belongs to no session.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from states.holds import HoldKind, Reason
+from states.stage import Stage, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which onboardings a run may claim; without any condition, all."""
+
+    batch_id: int | None = None
+    customer_id: int | None = None
+
+
+@dataclass(slots=True)
+class OpenIntent:
+    """A call whose outcome is not certain, or whose answer came too late to be used by whoever sent it."""
+
+    id: int
+    trigger: Trigger
+    opened_at: datetime
+    settled_at: datetime
+    absent_at: datetime | None
+    evidence: dict[str, JsonValue] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """Another onboarding of the same customer."""
+
+    id: int
+    integration_id: str | None
+    app: str | None
+    auth_digest: str
+    stage: Stage
+    hold: HoldKind | None
+    begun: bool
+    """Its snapshot is taken: a link may be out, or a credential under way."""
+    credential_id: str | None
+    installation_id: str | None
+
+
+@dataclass(slots=True)
+class Record:
+    """One leased onboarding."""
+
+    id: int
+    version: int
+    token: str
+    stage: Stage
+    batch_id: int
+    customer_id: int
+    username: str
+    full_name: str
+    alloy_user_id: str | None
+    adopted: bool
+    integration: str
+    integration_id: str | None
+    app: str | None
+    hold: HoldKind | None
+    reason: Reason | None
+    sentence: str | None
+    attempts: int
+    stage_since: datetime
+    columns: dict[str, JsonValue]
+    given: list[dict[str, JsonValue]]
+    answered: list[dict[str, JsonValue]]
+    auth_names: list[str]
+    auth_digest: str
+    snapshot: dict[str, str] | None
+    link_issued_at: datetime | None
+    credential_id: str | None
+    installation_id: str | None
+    form: list[dict[str, JsonValue]] | None
+    answers: list[dict[str, JsonValue]] | None
+    intent: OpenIntent | None = None
+    siblings: list[Sibling] = field(default_factory=list)
+    sealed: dict[str, bytes] = field(default_factory=dict, repr=False)
+    templates: list[dict[str, JsonValue]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The onboardings that one task run moves together, under one lease."""
+
+    token: str
+    stage: Stage
+    records: list[Record]

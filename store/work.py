@@ -1,0 +1,365 @@
+"""Recording what workers did: the only writers of a stage.
+
+Workers hand in groups of writes as their calls are sent and answers arrive; a group is one transaction. Each write is
+fenced: the record must still be leased under the writer's token, the lease must not have run out, and for an outcome
+the stage and version must be those that were claimed. A write that fails its fence changes nothing but the intent
+that it carries the answer for; its writer is told so.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, bindparam, case, delete, insert, null, select, update
+
+from states.holds import Hold, HoldKind, Reason
+from states.machine import fire
+from states.stage import Stage, Trigger
+from states.transitions import BY_TRIGGER
+from store.engine import writing
+from store.journal import Close, Closing, NewIntent, close_intents, close_others, mark_absent, open_intents
+from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, ONBOARDING
+from store.records import Record
+
+
+class LeaseLost(Exception):
+    """The record is no longer this worker's: its lease ran out, and somebody else may be at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Before a call: write its intent, with the snapshot that a look-up will need, and close one it replaces."""
+
+    record: Record
+    intent: NewIntent
+    replaces: Close | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Something that was found out about a record and must outlive this worker, before anything is built on it."""
+
+    record: Record
+    values: dict[str, object]
+    """Columns of the onboarding: its snapshot, or which integration its name means."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A consent link, sealed; it replaces earlier ones."""
+
+    record: Record
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The record leaves its stage by ``trigger``, with the evidence that this needs."""
+
+    record: Record
+    trigger: Trigger
+    evidence: dict[str, object]
+    closes: Close | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The record keeps its stage, and stands still for the reason that ``hold`` gives."""
+
+    record: Record
+    hold: Hold
+    attempts: int
+    closes: Close | None = None
+    absent: int | None = None
+    """The intent whose effect was looked for in vain for the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The record is given back as it was; its intent is closed if the call certainly did nothing."""
+
+    record: Record
+    closes: Close | None = None
+
+
+Write = Begin | Learn | Issue | Moved | Held | Released
+
+
+def record_group(
+    engine: Engine, writes: Sequence[Write], *, worker: str, now: datetime
+) -> list[int | LeaseLost | None]:
+    """Carry out ``writes`` in one transaction; return for each its new intent's id, None, or a :class:`LeaseLost`."""
+    results: list[int | LeaseLost | None] = [None] * len(writes)
+    with writing(engine) as connection:
+        ours = _fence(connection, writes, now)
+        kept: dict[type, list[tuple[int, Write]]] = defaultdict(list)
+        for place, write in enumerate(writes):
+            if place in ours:
+                kept[type(write)].append((place, write))
+            else:
+                results[place] = LeaseLost(f"onboarding {write.record.id} is no longer leased by this worker")
+        _close(connection, writes, ours, now)
+        for kind, apply in _APPLY.items():
+            if kept[kind]:
+                outcomes = apply(connection, [write for _, write in kept[kind]], worker, now)
+                for (place, _), outcome in zip(kept[kind], outcomes, strict=True):
+                    results[place] = outcome
+    return results
+
+
+def _fence(connection: Connection, writes: Sequence[Write], now: datetime) -> set[int]:
+    rows = connection.execute(
+        select(
+            ONBOARDING.c.id,
+            ONBOARDING.c.lease_token,
+            ONBOARDING.c.stage,
+            ONBOARDING.c.version,
+            ONBOARDING.c.lease_until,
+        )
+        .where(ONBOARDING.c.id.in_({write.record.id for write in writes}))
+        .order_by(ONBOARDING.c.id)  # every group locks in one order, so that two groups cannot wait for each other
+        .with_for_update()
+    )
+    held = {row.id: row for row in rows}
+    return {
+        place
+        for place, write in enumerate(writes)
+        if (row := held.get(write.record.id)) is not None
+        and (row.lease_token, row.stage, row.version) == (write.record.token, write.record.stage, write.record.version)
+        and row.lease_until > now
+    }
+
+
+def _close(connection: Connection, writes: Sequence[Write], ours: set[int], now: datetime) -> None:
+    closes = []
+    for place, write in enumerate(writes):
+        close = write.replaces if isinstance(write, Begin) else getattr(write, "closes", None)
+        if close is None:
+            continue
+        if place in ours or close.outcome is Closing.nothing:
+            closes.append(close)
+        elif close.evidence is not None:
+            closes.append(Close(close.id, Closing.late, close.evidence))
+    close_intents(connection, closes, now)
+
+
+def _begin(connection: Connection, writes: Sequence[Begin], worker: str, now: datetime) -> Sequence[int]:
+    del worker
+    return open_intents(connection, [write.intent for write in writes], now)
+
+
+def _learn(connection: Connection, writes: Sequence[Learn], worker: str, now: datetime) -> Sequence[None]:
+    for write in writes:
+        connection.execute(update(ONBOARDING).where(ONBOARDING.c.id == write.record.id).values(**write.values))
+    _remember(
+        connection,
+        [_history(write.record, now, worker, sentence=write.note) for write in writes if write.note],
+    )
+    return [None] * len(writes)
+
+
+def _issue(connection: Connection, writes: Sequence[Issue], worker: str, now: datetime) -> Sequence[None]:
+    ids = [write.record.id for write in writes]
+    connection.execute(delete(CONSENT_LINK).where(CONSENT_LINK.c.onboarding_id.in_(ids)))
+    connection.execute(
+        insert(CONSENT_LINK),
+        [{"onboarding_id": w.record.id, "sealed": w.sealed, "issued_at": now} for w in writes],
+    )
+    connection.execute(update(ONBOARDING).where(ONBOARDING.c.id.in_(ids)).values(link_issued_at=now))
+    _remember(connection, [_history(w.record, now, worker, sentence="consent link issued") for w in writes])
+    return [None] * len(writes)
+
+
+_FENCED = (
+    update(ONBOARDING)
+    .where(
+        ONBOARDING.c.id == bindparam("of_id"),
+        ONBOARDING.c.stage == bindparam("of_stage"),
+        ONBOARDING.c.lease_token == bindparam("of_token"),
+        ONBOARDING.c.version == bindparam("of_version"),
+    )
+    .values(lease_token=null(), lease_owner=null(), lease_until=null(), version=ONBOARDING.c.version + 1)
+)
+"""The compare-and-set under every outcome."""
+
+
+def _compare_and_set(
+    connection: Connection, records: Sequence[Record], stage: Stage | None, columns: Sequence[dict[str, object]]
+) -> None:
+    statement = _FENCED.values({name: bindparam(f"to_{name}") for name in columns[0]})
+    values = [
+        {
+            "of_id": record.id,
+            "of_stage": stage or record.stage,
+            "of_token": record.token,
+            "of_version": record.version,
+            **{f"to_{name}": value for name, value in new.items()},
+        }
+        for record, new in zip(records, columns, strict=True)
+    ]
+    changed = connection.execute(statement, values).rowcount
+    if changed != len(values):  # the rows are locked since the fence was checked: this cannot happen, so nothing may
+        raise RuntimeError(f"{changed} of {len(values)} records could be written under their lock")
+
+
+def _move(connection: Connection, writes: Sequence[Moved], worker: str, now: datetime) -> Sequence[None]:
+    by_trigger: dict[Trigger, list[Moved]] = defaultdict(list)
+    for write in writes:
+        by_trigger[write.trigger].append(write)
+    for trigger, group in by_trigger.items():
+        records = [write.record for write in group]
+        for record, write in zip(records, group, strict=True):
+            fire(record, trigger, **write.evidence)
+        source = BY_TRIGGER[trigger].source
+        _compare_and_set(connection, records, source, [_moved_columns(write, now) for write in group])
+        _AFTER.get(trigger, _nothing_more)(connection, group, now)
+    close_others(connection, [write.record.id for write in writes], now)
+    _remember(
+        connection,
+        [_history(write.record, now, worker, trigger=write.trigger, sentence=write.note) for write in writes],
+    )
+    return [None] * len(writes)
+
+
+def _moved_columns(write: Moved, now: datetime) -> dict[str, object]:
+    transition = BY_TRIGGER[write.trigger]
+    own = {name: value for name, value in write.evidence.items() if name in ONBOARDING.c}
+    return {
+        "stage": transition.dest,
+        "stage_since": now,
+        "hold": None,
+        "reason": None,
+        "sentence": None,
+        "attempts": 0,
+        "nudged": False,
+        "due_at": None if transition.dest is Stage.completed else now,
+        **own,
+    }
+
+
+def _user_known(connection: Connection, writes: Sequence[Moved], now: datetime) -> None:
+    del now
+    connection.execute(
+        update(CUSTOMER)
+        .where(CUSTOMER.c.id == bindparam("of_id"))
+        .values(alloy_user_id=bindparam("user"), adopted=bindparam("was_there")),
+        [
+            {
+                "of_id": write.record.customer_id,
+                "user": write.evidence["alloy_user_id"],
+                "was_there": write.evidence.get("adopted", False),
+            }
+            for write in writes
+        ],
+    )
+
+
+def _credential_known(connection: Connection, writes: Sequence[Moved], now: datetime) -> None:
+    """Delete what was needed to get it; let the customer's other onboardings look, which may have waited for it."""
+    ids = [write.record.id for write in writes]
+    connection.execute(delete(AUTH_VALUE).where(AUTH_VALUE.c.onboarding_id.in_(ids)))
+    connection.execute(delete(CONSENT_LINK).where(CONSENT_LINK.c.onboarding_id.in_(ids)))
+    connection.execute(
+        update(ONBOARDING)
+        .where(
+            ONBOARDING.c.customer_id.in_([write.record.customer_id for write in writes]),
+            ONBOARDING.c.stage == Stage.created,
+            ONBOARDING.c.reason == Reason.awaiting_consent,
+            ONBOARDING.c.lease_token.is_(None),
+        )
+        .values(due_at=now, version=ONBOARDING.c.version + 1)
+    )
+
+
+def _nothing_more(connection: Connection, writes: Sequence[Moved], now: datetime) -> None:
+    """Most triggers change the onboarding and nothing else."""
+
+
+_AFTER: dict[Trigger, Callable[[Connection, Sequence[Moved], datetime], None]] = {
+    Trigger.create_user: _user_known,
+    Trigger.authenticate: _credential_known,
+}
+
+
+def _hold(connection: Connection, writes: Sequence[Held], worker: str, now: datetime) -> Sequence[None]:
+    nudged = ONBOARDING.c.nudged
+    records = [write.record for write in writes]
+    _compare_and_set(
+        connection,
+        records,
+        None,
+        [
+            {
+                "hold": write.hold.kind,
+                "reason": write.hold.reason,
+                "sentence": write.hold.sentence,
+                "attempts": write.attempts,
+                "due_at": None if write.hold.due_in is None else now + write.hold.due_in,
+            }
+            for write in writes
+        ],
+    )
+    ids = [record.id for record in records]
+    connection.execute(
+        update(ONBOARDING)
+        .where(ONBOARDING.c.id.in_(ids), nudged)
+        .values(nudged=False, due_at=case((ONBOARDING.c.hold == HoldKind.cancelled, null()), else_=now))
+    )
+    mark_absent(connection, [write.absent for write in writes if write.absent is not None], now)
+    _remember(
+        connection,
+        [
+            _history(write.record, now, worker, hold=write.hold)
+            for write in writes
+            if write.hold.kind is HoldKind.retry
+            or (write.hold.reason, write.hold.sentence) != (write.record.reason, write.record.sentence)
+        ],
+    )
+    return [None] * len(writes)
+
+
+def _release(connection: Connection, writes: Sequence[Released], worker: str, now: datetime) -> Sequence[None]:
+    del worker, now
+    for write in writes:
+        _compare_and_set(connection, [write.record], None, [{"stage": write.record.stage}])
+    return [None] * len(writes)
+
+
+def _history(
+    record: Record,
+    now: datetime,
+    worker: str,
+    *,
+    trigger: Trigger | None = None,
+    hold: Hold | None = None,
+    sentence: str = "",
+) -> dict[str, object]:
+    return {
+        "onboarding_id": record.id,
+        "at": now,
+        "stage": record.stage,
+        "trigger": trigger,
+        "hold": hold.kind if hold else None,
+        "reason": hold.reason if hold else None,
+        "sentence": hold.sentence if hold else sentence,
+        "worker": worker,
+    }
+
+
+def _remember(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+    if rows:
+        connection.execute(insert(HISTORY), list(rows))
+
+
+_APPLY: dict[type, Callable[..., Sequence[int | None]]] = {
+    Begin: _begin,
+    Learn: _learn,
+    Issue: _issue,
+    Moved: _move,
+    Held: _hold,
+    Released: _release,
+}
+"""In the order in which one group's writes are carried out."""
