@@ -1,0 +1,192 @@
+"""The loop under every flow: claim a page of the latest stage that has due records, move it, until nothing is due soon.
+
+Batch, resume and single-customer runs differ only in what they may claim. Several loops, in this process and in others,
+share a database without knowing of each other: a page belongs to whoever claimed it, and what a dead worker held is
+claimed again when its lease runs out.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from time import monotonic
+
+from flows.pages import PageSize
+from flows.resources import Resources
+from flows.tally import Tally
+from states.failures import Halted
+from store.leases import Outlook, claim, outlook, release, renew
+from store.records import Page, Scope
+
+SOON = timedelta(seconds=10)
+"""A run goes on while anything of its own falls due within this time, or is in another worker's hands."""
+
+_GRACE_SECONDS = 10.0
+_LOOK_EVERY_SECONDS = 0.5
+
+MovePage = Callable[[Page], Awaitable[Tally]]
+
+
+@dataclass(slots=True)
+class Driven:
+    """What a run did, and what is left."""
+
+    tally: Tally = field(default_factory=Counter)
+    pages: int = 0
+    interrupted: bool = False
+    next_due_at: datetime | None = None
+    seconds: float = 0.0
+    """From before the first call to the last recorded outcome."""
+
+
+class Loop:
+    """One run of the loop over one scope."""
+
+    def __init__(self, resources: Resources, scope: Scope, move_page: MovePage) -> None:
+        self._resources = resources
+        self._scope = scope
+        self._move_page = move_page
+        self._most = 2 * resources.concurrency
+        self._size = PageSize(largest=resources.concurrency)
+        self._in_flight: dict[asyncio.Task[Tally], Page] = {}
+        self.driven = Driven()
+        self._started: float | None = None
+
+    async def run(self) -> Driven:
+        """Move everything in scope as far as it goes for now; return what came of it.
+
+        Raises :class:`states.failures.Halted`, after what was in flight has ended.
+        """
+        keeping = asyncio.create_task(self._keep_leases(), name="lease keeper")
+        grace = 0.0
+        try:
+            while not self._resources.stop.is_set() and await self._turn():
+                pass
+            grace = _GRACE_SECONDS
+        except Halted:
+            grace = _GRACE_SECONDS
+            raise
+        finally:
+            self.driven.interrupted = self._resources.stop.is_set()
+            await self._finish(grace)
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        self.driven.next_due_at = (await self._look()).next_due_at
+        return self.driven
+
+    async def _turn(self) -> bool:
+        """Start a page if one can be had, else wait for something to happen; False if nothing is left to wait for."""
+        resources = self._resources
+        resources.recorder.changed.clear()
+        size = self._size.size
+        paused = resources.alloy.pacing.paused_for()
+        if paused > 0 and not self._in_flight:
+            await self._pause(paused)  # Alloy asked everybody to wait: what is claimed now would only be given back
+            return True
+        room = self._most - sum(len(page.records) for page in self._in_flight.values())
+        if room >= size and paused <= 0:
+            page = await resources.in_thread(
+                claim,
+                resources.engine,
+                self._scope,
+                worker=resources.worker,
+                limit=size,
+                lease=resources.lease,
+                now=resources.clock.now(),
+            )
+            if page is not None:
+                self._start(page)
+                return True
+        if self._in_flight:
+            await self._wait_for_change()
+            return True
+        return await self._wait_until_due()
+
+    def _start(self, page: Page) -> None:
+        if self._started is None:
+            self._started = monotonic()
+        self.driven.pages += 1
+        self._resources.pages[page.token] = page
+        task = asyncio.create_task(self._moved(page), name=f"page {page.token}")
+        self._in_flight[task] = page
+
+    async def _moved(self, page: Page) -> Tally:
+        try:
+            return await self._move_page(page)
+        finally:
+            self._resources.pages.pop(page.token, None)
+
+    async def _wait_for_change(self) -> None:
+        stopped = asyncio.create_task(self._resources.stop.wait())
+        changed = asyncio.create_task(self._resources.recorder.changed.wait())
+        try:
+            await asyncio.wait(
+                {*self._in_flight, stopped, changed},
+                timeout=_LOOK_EVERY_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            stopped.cancel()
+            changed.cancel()
+        self._collect()
+
+    def _collect(self) -> None:
+        for task in [task for task in self._in_flight if task.done()]:
+            page = self._in_flight.pop(task)
+            tally = task.result()
+            self.driven.tally += tally
+            self._size.finished(len(page.records), monotonic())
+            if self._started is not None:
+                self.driven.seconds = monotonic() - self._started
+
+    async def _wait_until_due(self) -> bool:
+        resources = self._resources
+        ahead = await self._look()
+        now = resources.clock.now()
+        times = [time for time in (ahead.next_due_at,) if time is not None and time - now <= SOON]
+        if ahead.leased_until is not None:
+            times.append(max(ahead.leased_until, now))
+        if not times:
+            return False
+        # Somebody else may finish or give back what it holds long before its lease runs out.
+        longest = _LOOK_EVERY_SECONDS if ahead.leased else SOON.total_seconds()
+        await self._pause(min(max((min(times) - now).total_seconds(), 0.01), longest))
+        return True
+
+    async def _pause(self, seconds: float) -> None:
+        """Let time pass, unless we are asked to stop."""
+        sleeping = asyncio.ensure_future(self._resources.clock.sleep(seconds))
+        stopped = asyncio.create_task(self._resources.stop.wait())
+        await asyncio.wait({sleeping, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        sleeping.cancel()
+        stopped.cancel()
+
+    async def _look(self) -> Outlook:
+        return await self._resources.in_thread(outlook, self._resources.engine, self._scope)
+
+    async def _keep_leases(self) -> None:
+        resources = self._resources
+        while True:
+            await asyncio.sleep(resources.lease.total_seconds() / 3)
+            tokens = [page.token for page in self._in_flight.values()]
+            if tokens:
+                await resources.in_thread(
+                    renew, resources.engine, tokens, lease=resources.lease, now=resources.clock.now()
+                )
+
+    async def _finish(self, grace: float) -> None:
+        """Let what is in flight end, for ``grace`` seconds at most; then cancel it and give its records back."""
+        if not self._in_flight:
+            return
+        tokens = [page.token for page in self._in_flight.values()]
+        if grace:
+            await asyncio.wait(self._in_flight, timeout=grace)
+        for task in self._in_flight:
+            task.cancel()
+        ended = await asyncio.gather(*self._in_flight, return_exceptions=True)
+        self._in_flight.clear()
+        for tally in ended:
+            if isinstance(tally, Counter):
+                self.driven.tally += tally
+        await self._resources.in_thread(release, self._resources.engine, tokens)

@@ -1,0 +1,114 @@
+"""Moving one page: every record of it at once, each recorded as soon as its own outcome is there.
+
+A slow customer does not keep its page's neighbours waiting, and a failed one does not fail them.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from flows.resources import Resources
+from flows.steps.attempt import Attempt, Evidence
+from flows.steps.credentials import authenticate
+from flows.steps.forms import map_fields
+from flows.steps.installations import complete_installation, start_installation
+from flows.steps.users import create_user
+from flows.tally import VERDICT_OF, Tally, Verdict
+from states.failures import Failure, Halted, Rejected, Transient, Waiting
+from states.holds import LAST_ATTEMPT, REMEDIES, Hold, HoldKind, Reason, wait_before_looking, wait_before_retry
+from states.stage import Trigger
+from states.transitions import BY_SOURCE
+from store.records import Page, Record
+from store.work import Held, LeaseLost, Moved, Released
+
+Step = Callable[[Attempt], Awaitable[Evidence]]
+
+STEPS: dict[Trigger, Step] = {
+    Trigger.create_user: create_user,
+    Trigger.authenticate: authenticate,
+    Trigger.start_installation: start_installation,
+    Trigger.map_fields: map_fields,
+    Trigger.complete_installation: complete_installation,
+}
+
+
+async def move_page(page: Page, resources: Resources) -> Tally:
+    """Try to move every record of ``page`` by the trigger of its stage.
+
+    Raises :class:`states.failures.Halted` when no record can be moved by anybody; the page's other records are then
+    finished or given back first.
+    """
+    trigger = BY_SOURCE[page.stage].trigger
+    verdicts = await asyncio.gather(
+        *(move(record, trigger, resources) for record in page.records), return_exceptions=True
+    )
+    tally: Tally = Counter()
+    for verdict in verdicts:
+        if isinstance(verdict, BaseException):
+            raise verdict
+        tally[verdict] += 1
+    return tally
+
+
+async def move(record: Record, trigger: Trigger, resources: Resources) -> Verdict:
+    """Try to move one record, and record what came of it."""
+    attempt = Attempt(record, resources)
+    try:
+        evidence = await STEPS[trigger](attempt)
+        await resources.recorder.write(
+            Moved(record, trigger, dict(evidence.values), attempt.closes, note=evidence.note)
+        )
+    except Halted:
+        await _give_back(attempt)
+        raise
+    except Failure as failure:
+        return await _hold(attempt, failure)
+    except LeaseLost:
+        return Verdict.lost
+    return Verdict.moved
+
+
+async def _hold(attempt: Attempt, failure: Failure) -> Verdict:
+    attempts = attempt.record.attempts + 1 if attempt.record.hold is failure.hold else 1
+    hold = hold_for(failure, attempt, attempts)
+    try:
+        await attempt.resources.recorder.write(Held(attempt.record, hold, attempts, attempt.closes, attempt.absent))
+    except LeaseLost:
+        return Verdict.lost
+    return VERDICT_OF[hold.kind]
+
+
+async def _give_back(attempt: Attempt) -> None:
+    try:
+        await attempt.resources.recorder.write(Released(attempt.record, attempt.closes))
+    except LeaseLost:
+        return
+
+
+def hold_for(failure: Failure, attempt: Attempt, attempts: int) -> Hold:
+    """Return the hold that ``failure`` means for the record, after ``attempts`` of its kind in a row."""
+    match failure:
+        case Transient() if attempts >= LAST_ATTEMPT:
+            sentence = f"given up after {attempts} attempts; the last: {failure.sentence}"
+            return Hold(HoldKind.operator, Reason.gave_up, _with_remedy(Reason.gave_up, sentence), None)
+        case Transient():
+            due_in = wait_before_retry(attempts, attempt.resources.random.random(), failure.retry_after)
+            return Hold(HoldKind.retry, failure.reason, f"{failure.sentence}; tried again by itself", due_in)
+        case Waiting():
+            due_in = wait_before_looking(_waited(attempt))
+            return Hold(HoldKind.customer, failure.reason, _with_remedy(failure.reason, failure.sentence), due_in)
+        case Rejected():
+            return Hold(HoldKind.operator, failure.reason, _with_remedy(failure.reason, failure.sentence), None)
+        case _:
+            raise failure
+
+
+def _waited(attempt: Attempt) -> timedelta:
+    since = attempt.record.link_issued_at or attempt.record.stage_since
+    return attempt.resources.clock.now() - since
+
+
+def _with_remedy(reason: Reason, sentence: str) -> str:
+    remedy = REMEDIES.get(reason)
+    return f"{sentence}; {remedy}" if remedy else sentence

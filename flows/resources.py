@@ -1,0 +1,132 @@
+"""What a flow run works with, opened once: the database, the client, the vault, the recorder.
+
+Tasks get ids as parameters and nothing else, since Prefect hashes, stores and shows parameters; they find the rest
+here, through a context variable.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from random import Random
+from typing import TypeVar
+from uuid import uuid4
+
+from sqlalchemy import Engine
+
+from flows.alloy.client import AlloyClient
+from flows.alloy.dialects import Capabilities
+from flows.clock import Clock, SystemClock
+from flows.pacing import Pacing
+from flows.recorder import Recorder
+from flows.settings import Settings
+from flows.tally import Tally
+from states.failures import Halted
+from states.holds import Reason
+from store.catalogue import Catalogue, load, load_capabilities, save_capabilities
+from store.engine import make_engine, migrate
+from store.records import Page
+from store.vault import Vault
+from store.work import LeaseLost, Write, record_group
+
+T = TypeVar("T")
+
+_THREADS = 4
+
+
+@dataclass(slots=True)
+class Resources:
+    """Everything that a step may use, and the pages that are being moved at this moment."""
+
+    engine: Engine
+    executor: ThreadPoolExecutor
+    alloy: AlloyClient
+    recorder: Recorder
+    vault: Vault
+    clock: Clock
+    worker: str
+    lease: timedelta
+    call_deadline: timedelta
+    concurrency: int
+    random: Random
+    catalogue: Catalogue
+    catalogue_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by whoever interrupts: nothing more is claimed, what is in flight is finished."""
+    pages: dict[str, Page] = field(default_factory=dict)
+    """By token: a task is given the token and finds the page here."""
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    """What came of each page: a task returns a state, and leaves its tally here."""
+
+    async def in_thread(self, work: Callable[..., T], *arguments: object, **named: object) -> T:
+        """Run a piece of the store in a worker thread, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.executor, partial(work, *arguments, **named))
+
+
+RESOURCES: ContextVar[Resources] = ContextVar("resources")
+
+
+def worker_name() -> str:
+    """Return a name by which an operator finds this process: host, process id, and what tells restarts apart."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
+
+
+@asynccontextmanager
+async def open_resources(
+    settings: Settings, *, clock: Clock | None = None, pacing: Pacing | None = None, random: Random | None = None
+) -> AsyncIterator[Resources]:
+    """Open everything for one flow run and close it afterwards; tables are brought up to date first.
+
+    Raises :class:`states.failures.Halted` without an API key.
+    """
+    if settings.alloy_api_key is None:
+        raise Halted(Reason.unauthorized, "ALLOY_API_KEY is not set: put it into the environment or into .env")
+    clock = clock or SystemClock()
+    engine = make_engine(settings.database_url, pool_size=_THREADS)
+    host = f"{settings.alloy_base_url} {settings.alloy_api_version}"
+    worker = worker_name()
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="store") as executor:
+        try:
+            await asyncio.to_thread(migrate, engine)
+            learnt = await asyncio.to_thread(load_capabilities, engine, host)
+            capabilities = Capabilities.load(learnt)
+
+            def write_group(writes: Sequence[Write]) -> list[int | LeaseLost | None]:
+                return record_group(engine, writes, worker=worker, now=clock.now())
+
+            async with (
+                AlloyClient.open(
+                    base_url=settings.alloy_base_url,
+                    api_key=settings.alloy_api_key,
+                    dialect=settings.alloy_api_version,
+                    concurrency=settings.alloy_concurrency,
+                    pacing=pacing or Pacing(settings.alloy_rate),
+                    capabilities=capabilities,
+                    deadline=settings.call_deadline.total_seconds(),
+                ) as alloy,
+                Recorder.open(write_group, executor) as recorder,
+            ):
+                yield Resources(
+                    engine=engine,
+                    executor=executor,
+                    alloy=alloy,
+                    recorder=recorder,
+                    vault=Vault.open(settings.onboard_secret_key, settings.onboard_home),
+                    clock=clock,
+                    worker=worker,
+                    lease=settings.lease,
+                    call_deadline=settings.call_deadline,
+                    concurrency=settings.alloy_concurrency,
+                    random=random or Random(),  # noqa: S311 - spreads waits, guards nothing
+                    catalogue=await asyncio.to_thread(load, engine),
+                )
+            if capabilities.save() != learnt:
+                await asyncio.to_thread(save_capabilities, engine, host, capabilities.save())
+        finally:
+            engine.dispose()

@@ -1,0 +1,48 @@
+"""One try at moving one record: what a step is given, and what it leaves behind for the books."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flows.resources import Resources
+from store.journal import Close
+from store.records import Record
+from store.work import Begin, Issue, Learn
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a step found out: the values with which its record moves, and a note for its history."""
+
+    values: Mapping[str, object]
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A record, what to work with, and how its intent stands."""
+
+    record: Record
+    resources: Resources
+    closes: Close | None = None
+    """What is certain about the record's intent, whether the step succeeds or fails."""
+    absent: int | None = None
+    """The intent whose effect was looked for in vain for the first time."""
+
+    async def begin(self, begin: Begin) -> int:
+        """Write an intent; return its id. Raises :class:`store.work.LeaseLost`."""
+        intent_id = await self.resources.recorder.write(begin)
+        if intent_id is None:
+            raise RuntimeError("an intent was written without an id")
+        return intent_id
+
+    async def learn(self, note: str = "", **values: object) -> None:
+        """Write down what was found out about the record, before anything is built on it."""
+        await self.resources.recorder.write(Learn(self.record, values, note))
+        for name, value in values.items():
+            if hasattr(self.record, name):
+                setattr(self.record, name, value)
+
+    async def issue_link(self, url: str) -> None:
+        """Keep a consent link, sealed."""
+        await self.resources.recorder.write(Issue(self.record, self.resources.vault.seal(url)))
+        self.record.link_issued_at = self.resources.clock.now()

@@ -1,0 +1,162 @@
+"""``authenticate``: the credential that this onboarding brought, and never an older one.
+
+Alloy's lists tell neither who asked for a credential nor with which values, so ours is told from others by a
+snapshot: the user's credentials before the first link or POST, taken once. What is new since, or has been renewed
+since, was granted.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import SecretStr
+
+from flows.alloy.answers import Credential
+from flows.alloy.client import masking
+from flows.catalogue import settle_integration
+from flows.steps.attempt import Attempt, Evidence
+from flows.steps.rule import Again, Change, carry_out
+from flows.steps.sharing import shared_credential
+from states.failures import Rejected, Waiting
+from states.holds import Reason
+from store.catalogue import AppEntry
+from store.records import Record
+from store.vault import SealedValueLost, UnresolvedReference, resolve_reference
+
+
+async def authenticate(attempt: Attempt) -> Evidence:
+    """Get the credential: by the customer's consent for an OAuth app, from the sealed values for any other."""
+    record = attempt.record
+    app = await settle_integration(attempt)
+    shared = shared_credential(record)
+    if shared is not None:
+        return Evidence({"credential_id": shared}, "shares the credential of the customer's other onboarding")
+    missing = [name for name in app.properties if name not in record.auth_names]
+    if missing:
+        raise Rejected(Reason.missing_auth, f"{app.app} needs {', '.join(f'auth.{name}' for name in missing)}")
+    values = _unseal(attempt)
+    with masking(values.values()):
+        if app.is_oauth:
+            return await _await_consent(attempt, app, values)
+        return await _create_credential(attempt, app, values)
+
+
+async def _await_consent(attempt: Attempt, app: AppEntry, values: dict[str, SecretStr]) -> Evidence:
+    record, alloy = attempt.record, attempt.resources.alloy
+    if record.snapshot is None:
+        await _take_snapshot(attempt)
+    else:
+        found = await _look_for_granted(attempt, app)
+        if found is not None:
+            return found
+    if record.link_issued_at is None:
+        link = await alloy.oauth_url(_user(record), app.app, values)
+        await attempt.issue_link(link.get_secret_value())
+    raise Waiting(Reason.awaiting_consent, f"the customer has not consented to {app.app} yet")
+
+
+async def _create_credential(attempt: Attempt, app: AppEntry, values: dict[str, SecretStr]) -> Evidence:
+    record, alloy = attempt.record, attempt.resources.alloy
+    if record.snapshot is None:
+        await _take_snapshot(attempt)
+
+    async def call() -> Evidence:
+        return Evidence({"credential_id": await alloy.create_credential(_user(record), app.app, values)})
+
+    async def look_up() -> Evidence | None:
+        return await _look_for_granted(attempt, app)
+
+    request = f"POST /headless/credentials {record.alloy_user_id} {app.app} {record.auth_digest}"
+    return await carry_out(attempt, Change(request, call, look_up, Again.doubles))
+
+
+async def _take_snapshot(attempt: Attempt) -> None:
+    """Remember which credentials the user has; ask once whether a user who was there before us is installed already."""
+    record, alloy = attempt.record, attempt.resources.alloy
+    credentials = await alloy.list_credentials(_user(record))
+    snapshot = {one.credential_id: _time_text(one.updated_at) for one in credentials}
+    others = {sibling.credential_id for sibling in record.siblings}
+    was_there = record.adopted or any(credential not in others for credential in snapshot)
+    installed = was_there and await _is_installed(attempt)
+    await attempt.learn(snapshot=snapshot)
+    if installed:
+        raise Rejected(
+            Reason.already_installed, "the user was at Alloy before us, and the integration is installed for them"
+        )
+
+
+async def _is_installed(attempt: Attempt) -> bool:
+    record = attempt.record
+    if record.integration_id is None:
+        return False
+    view = await attempt.resources.alloy.get_integration(record.integration_id, _user(record))
+    return view is not None and view.installed
+
+
+async def _look_for_granted(attempt: Attempt, app: AppEntry) -> Evidence | None:
+    record = attempt.record
+    credentials = await attempt.resources.alloy.list_credentials(_user(record))
+    found = granted(
+        credentials,
+        app.app,
+        snapshot=record.snapshot or {},
+        taken={sibling.credential_id for sibling in record.siblings},
+    )
+    if not found:
+        return None
+    others = ", ".join(one.credential_id for one in found[1:])
+    note = f"several credentials were granted; the newest is used, not {others}" if others else ""
+    return Evidence({"credential_id": found[0].credential_id}, note)
+
+
+def granted(
+    credentials: Sequence[Credential], app: str, *, snapshot: dict[str, str], taken: set[str | None]
+) -> list[Credential]:
+    """Return the credentials of ``app`` that are new or renewed since ``snapshot`` and nobody else's, newest first.
+
+    ``snapshot`` maps ids to ISO times (empty if Alloy gave none); ``taken`` are the ids of other onboardings.
+    """
+    since = [
+        one
+        for one in credentials
+        if one.credential_id not in taken
+        and _is_of(one.type, app)
+        and (one.credential_id not in snapshot or _later(one.updated_at, snapshot[one.credential_id]))
+    ]
+    return sorted(since, key=lambda one: _time_text(one.updated_at or one.created_at), reverse=True)
+
+
+def _is_of(credential_type: str, app: str) -> bool:
+    """A credential's type is the app's name, give or take its kind: ``hubspot-oauth2`` (contract, 4.11)."""
+    return not credential_type or bool(
+        re.fullmatch(re.escape(app) + r"([-_ ]?(oauth2?|api))?", credential_type, flags=re.IGNORECASE)
+    )
+
+
+def _later(updated_at: datetime | None, before: str) -> bool:
+    return updated_at is not None and before != "" and updated_at > datetime.fromisoformat(before)
+
+
+def _time_text(time: datetime | None) -> str:
+    return time.isoformat() if time else ""
+
+
+def _unseal(attempt: Attempt) -> dict[str, SecretStr]:
+    vault = attempt.resources.vault
+    try:
+        return {
+            name: resolve_reference(vault.open_value(sealed).get_secret_value())
+            for name, sealed in attempt.record.sealed.items()
+        }
+    except SealedValueLost as lost:
+        raise Rejected(
+            Reason.sealed_value_lost, "the sealed auth values cannot be opened with ONBOARD_SECRET_KEY"
+        ) from lost
+    except UnresolvedReference as missing:
+        raise Rejected(Reason.missing_auth, str(missing)) from missing
+
+
+def _user(record: Record) -> str:
+    if record.alloy_user_id is None:
+        raise RuntimeError("a created onboarding has no user id")
+    return record.alloy_user_id

@@ -1,0 +1,139 @@
+"""The rule that keeps us safe: intent, call, evidence; and look before calling again.
+
+An intent that is open when a record is claimed had an unknown outcome. Its effect is looked up first, adopted if it is
+there, and only if it is not there is the call made again. Lists lag, so "not there" counts when it was seen twice, some
+seconds apart, later than the call could still be under way; unless calling again can double nothing.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, auto
+from hashlib import sha256
+
+from pydantic import JsonValue, TypeAdapter
+
+from flows.steps.attempt import Attempt, Evidence
+from states.failures import Effect, Failure, Halted, Rejected, Transient
+from states.holds import LOOK_AFTER_UNKNOWN, Reason
+from states.transitions import BY_SOURCE
+from store.journal import Close, Closing, NewIntent
+from store.records import OpenIntent
+from store.work import Begin
+
+_EVIDENCE: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
+
+BETWEEN_LOOKS = timedelta(seconds=3)
+"""How far apart two looks in vain must be before "not there" is believed."""
+
+
+class Again(Enum):
+    """What calling a second time can do."""
+
+    harmless = auto()
+    """Nothing: Alloy itself keeps the effect single (a username is unique, an installation is completed once)."""
+    doubles = auto()
+    """A second effect that would live: only when the first is certainly not there."""
+    leaves_leftover = auto()
+    """A second effect of which only one will live: as above where Alloy can be asked, and allowed where it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A call that changes something at Alloy, and how to find out whether an earlier one did."""
+
+    request: str
+    """The request without its secrets; its digest goes into the intent."""
+    call: Callable[[], Awaitable[Evidence]]
+    look_up: Callable[[], Awaitable[Evidence | None]]
+    again: Again
+    can_look: Callable[[], bool] = lambda: True
+    """Asked after a look in vain: whether Alloy has anything to look into at all."""
+
+
+async def carry_out(attempt: Attempt, change: Change) -> Evidence:
+    """Make sure that ``change`` has happened, once; return the evidence.
+
+    Raises one of the four failures, or :class:`store.work.LeaseLost`.
+    """
+    earlier = attempt.record.intent
+    if earlier is not None:
+        found = await _find(attempt, earlier, change)
+        if found is not None:
+            return found
+    return await _call(attempt, change, earlier)
+
+
+async def _find(attempt: Attempt, earlier: OpenIntent, change: Change) -> Evidence | None:
+    if earlier.evidence is not None:  # answered, but too late for whoever had sent it
+        attempt.closes = Close(earlier.id, Closing.found, earlier.evidence)
+        return Evidence(earlier.evidence, "an answer that came late was used")
+    found = await change.look_up()
+    if found is not None:
+        attempt.closes = Close(earlier.id, Closing.found, _plain(found))
+        return Evidence(found.values, found.note or "found at Alloy after an unknown outcome")
+    if change.again is Again.doubles or (change.again is Again.leaves_leftover and change.can_look()):
+        _believe_absence(attempt, earlier)
+    return None
+
+
+def _believe_absence(attempt: Attempt, earlier: OpenIntent) -> None:
+    """Return if "not there" may be believed by now; otherwise raise ``Transient`` with the time of the next look."""
+    now = attempt.resources.clock.now()
+    if now < earlier.settled_at:
+        raise _look_again("the call may still be under way", earlier.settled_at - now)
+    if earlier.absent_at is None:
+        attempt.absent = earlier.id
+        raise _look_again("its effect is not to be seen yet", BETWEEN_LOOKS)
+    if now - earlier.absent_at < BETWEEN_LOOKS:
+        raise _look_again("its effect is not to be seen yet", BETWEEN_LOOKS - (now - earlier.absent_at))
+
+
+def _look_again(why: str, wait: timedelta) -> Transient:
+    return Transient(
+        Reason.unknown_outcome,
+        f"the outcome of the call is unknown and {why}",
+        effect=Effect.unknown,
+        retry_after=max(wait, LOOK_AFTER_UNKNOWN),
+    )
+
+
+async def _call(attempt: Attempt, change: Change, earlier: OpenIntent | None) -> Evidence:
+    record, resources = attempt.record, attempt.resources
+    now = resources.clock.now()
+    replaces = None
+    if earlier is not None:
+        outcome = Closing.leftover if change.again is Again.leaves_leftover else Closing.absent
+        replaces = Close(earlier.id, outcome)
+    intent = NewIntent(
+        onboarding_id=record.id,
+        trigger=BY_SOURCE[record.stage].trigger,
+        digest=sha256(change.request.encode()).hexdigest(),
+        settled_at=now + resources.call_deadline,
+    )
+    intent_id = await attempt.begin(Begin(record, intent, replaces))
+    try:
+        evidence = await change.call()
+    except Failure as failure:
+        if _did_nothing(failure):
+            attempt.closes = Close(intent_id, Closing.nothing)
+        raise
+    attempt.closes = Close(intent_id, Closing.answered, _plain(evidence))
+    return evidence
+
+
+def _did_nothing(failure: Failure) -> bool:
+    """Tell whether the call that ended in ``failure`` certainly changed nothing at Alloy."""
+    match failure:
+        case Transient():
+            return failure.effect is Effect.nothing
+        case Halted():
+            return failure.reason in (Reason.unauthorized, Reason.forbidden)
+        case _:
+            return isinstance(failure, Rejected)
+
+
+def _plain(evidence: Evidence) -> dict[str, JsonValue]:
+    """The evidence as the journal keeps it: what JSON can hold."""
+    plain: dict[str, JsonValue] = _EVIDENCE.dump_python(dict(evidence.values), mode="json")
+    return plain

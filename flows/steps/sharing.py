@@ -1,0 +1,32 @@
+"""Two onboardings of one customer on the same app: one consent for both, or one consent after the other.
+
+With the same auth values they share the credential, so nobody consents twice. With different values their consents
+cannot be told apart at Alloy (its links carry no state), so they take turns.
+"""
+
+from states.failures import Waiting
+from states.holds import HoldKind, Reason
+from states.stage import Stage
+from store.records import Record, Sibling
+
+
+def shared_credential(record: Record) -> str | None:
+    """Return the credential to share, or None if this onboarding is to get its own now.
+
+    Raises :class:`states.failures.Waiting` if another onboarding of the customer has its turn first.
+    """
+    rivals = [sibling for sibling in record.siblings if sibling.app == record.app]
+    for rival in rivals:
+        if rival.auth_digest == record.auth_digest and rival.credential_id is not None:
+            return rival.credential_id
+    if record.snapshot is not None:
+        return None
+    if any(_goes_first(rival, record) for rival in rivals):
+        raise Waiting(Reason.awaiting_consent, f"another onboarding of this customer connects {record.app} first")
+    return None
+
+
+def _goes_first(rival: Sibling, record: Record) -> bool:
+    if rival.stage is not Stage.created or rival.hold in (HoldKind.operator, HoldKind.cancelled):
+        return False
+    return rival.begun or rival.id < record.id
