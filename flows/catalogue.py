@@ -38,7 +38,11 @@ async def settle_integration(attempt: Attempt) -> AppEntry:
         raise Rejected(
             Reason.same_onboarding_twice, f"another row of this customer is for the same integration, {entry.label}"
         )
-    await attempt.learn(integration_id=entry.integration_id, integration_key=entry.integration_id, app=app.app)
+    settled = {"integration_id": entry.integration_id, "app": app.app}
+    if all(sibling.integration_key != entry.integration_id for sibling in record.siblings):
+        # Else another row names it by this id, and is the one that will be held when its turn comes.
+        settled["integration_key"] = entry.integration_id
+    await attempt.learn(**settled)
     return app
 
 

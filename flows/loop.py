@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
 
-from flows.pages import PageSize
+from flows.pages import PageBudget
 from flows.resources import Resources
 from flows.tally import Tally
 from states.failures import Halted
@@ -23,7 +23,7 @@ SOON = timedelta(seconds=10)
 """A run goes on while anything of its own falls due within this time, or is in another worker's hands."""
 
 _GRACE_SECONDS = 10.0
-_LOOK_EVERY_SECONDS = 0.5
+_LOOK_EVERY_SECONDS = 0.1
 
 MovePage = Callable[[Page], Awaitable[Tally]]
 
@@ -48,7 +48,7 @@ class Loop:
         self._scope = scope
         self._move_page = move_page
         self._most = 2 * resources.concurrency
-        self._size = PageSize(largest=resources.concurrency)
+        self._budget = PageBudget()
         self._in_flight: dict[asyncio.Task[Tally], Page] = {}
         self.driven = Driven()
         self._started: float | None = None
@@ -79,13 +79,11 @@ class Loop:
         """Start a page if one can be had, else wait for something to happen; False if nothing is left to wait for."""
         resources = self._resources
         resources.recorder.changed.clear()
-        size = self._size.size
         paused = resources.alloy.pacing.paused_for()
-        if paused > 0 and not self._in_flight:
-            await self._pause(paused)  # Alloy asked everybody to wait: what is claimed now would only be given back
-            return True
-        room = self._most - sum(len(page.records) for page in self._in_flight.values())
-        if room >= size and paused <= 0:
+        room = self._most - sum(resources.unfinished.values())
+        # While Alloy asks everybody to wait, what is claimed would only be given back.
+        size = self._budget.size(room) if paused <= 0 else 0
+        if size > 0:
             page = await resources.in_thread(
                 claim,
                 resources.engine,
@@ -101,13 +99,15 @@ class Loop:
         if self._in_flight:
             await self._wait_for_change()
             return True
-        return await self._wait_until_due()
+        return await self._wait_until_due(paused)
 
     def _start(self, page: Page) -> None:
         if self._started is None:
             self._started = monotonic()
         self.driven.pages += 1
+        self._budget.spend()
         self._resources.pages[page.token] = page
+        self._resources.unfinished[page.token] = len(page.records)
         task = asyncio.create_task(self._moved(page), name=f"page {page.token}")
         self._in_flight[task] = page
 
@@ -116,6 +116,7 @@ class Loop:
             return await self._move_page(page)
         finally:
             self._resources.pages.pop(page.token, None)
+            self._resources.unfinished.pop(page.token, None)
 
     async def _wait_for_change(self) -> None:
         stopped = asyncio.create_task(self._resources.stop.wait())
@@ -133,14 +134,12 @@ class Loop:
 
     def _collect(self) -> None:
         for task in [task for task in self._in_flight if task.done()]:
-            page = self._in_flight.pop(task)
-            tally = task.result()
-            self.driven.tally += tally
-            self._size.finished(len(page.records), monotonic())
+            del self._in_flight[task]
+            self.driven.tally += task.result()
             if self._started is not None:
                 self.driven.seconds = monotonic() - self._started
 
-    async def _wait_until_due(self) -> bool:
+    async def _wait_until_due(self, paused: float) -> bool:
         resources = self._resources
         ahead = await self._look()
         now = resources.clock.now()
@@ -151,7 +150,7 @@ class Loop:
             return False
         # Somebody else may finish or give back what it holds long before its lease runs out.
         longest = _LOOK_EVERY_SECONDS if ahead.leased else SOON.total_seconds()
-        await self._pause(min(max((min(times) - now).total_seconds(), 0.01), longest))
+        await self._pause(max(min(max((min(times) - now).total_seconds(), 0.01), longest), paused))
         return True
 
     async def _pause(self, seconds: float) -> None:
@@ -180,13 +179,15 @@ class Loop:
         if not self._in_flight:
             return
         tokens = [page.token for page in self._in_flight.values()]
-        if grace:
-            await asyncio.wait(self._in_flight, timeout=grace)
-        for task in self._in_flight:
-            task.cancel()
-        ended = await asyncio.gather(*self._in_flight, return_exceptions=True)
-        self._in_flight.clear()
-        for tally in ended:
-            if isinstance(tally, Counter):
-                self.driven.tally += tally
-        await self._resources.in_thread(release, self._resources.engine, tokens)
+        try:
+            if grace:
+                await asyncio.wait(self._in_flight, timeout=grace)
+        finally:  # also when we are interrupted once more
+            for task in self._in_flight:
+                task.cancel()
+            ended = await asyncio.gather(*self._in_flight, return_exceptions=True)
+            self._in_flight.clear()
+            for tally in ended:
+                if isinstance(tally, Counter):
+                    self.driven.tally += tally
+            await self._resources.in_thread(release, self._resources.engine, tokens)

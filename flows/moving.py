@@ -53,6 +53,13 @@ async def move_page(page: Page, resources: Resources) -> Tally:
 
 async def move(record: Record, trigger: Trigger, resources: Resources) -> Verdict:
     """Try to move one record, and record what came of it."""
+    try:
+        return await _move(record, trigger, resources)
+    finally:
+        resources.unfinished[record.token] = resources.unfinished.get(record.token, 1) - 1
+
+
+async def _move(record: Record, trigger: Trigger, resources: Resources) -> Verdict:
     attempt = Attempt(record, resources)
     try:
         evidence = await STEPS[trigger](attempt)

@@ -7,10 +7,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect import flow, tags
+from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
+from flows.garbage import calm_collector
 from flows.loop import Driven, Loop
 from flows.receive import receive_customer, receive_list
 from flows.resources import RESOURCES, Resources, open_resources
@@ -53,8 +54,7 @@ async def onboard_customers(list_path: str | None = None, batch: str | None = No
         if list_path is not None:
             await receive_list(resources, Path(list_path), name)
         batch_id = await resources.in_thread(find_batch, resources.engine, name)
-        with tags(f"batch:{name}"):
-            return await _drive(resources, Scope(batch_id=batch_id))
+        return await _drive(resources, Scope(batch_id=batch_id))
 
 
 @flow(name="resume-onboardings", retries=0, persist_result=False)
@@ -108,7 +108,8 @@ async def _drive(resources: Resources, scope: Scope) -> State[None]:
     run_id = await resources.in_thread(begin_run, resources.engine, scope, resources.clock.now())
     loop = Loop(resources, scope, move_page)
     try:
-        driven = await loop.run()
+        with calm_collector():
+            driven = await loop.run()
     except Halted as halted:
         return Failed(name="Halted", message=halted.sentence)
     finally:

@@ -1,32 +1,41 @@
 """How many customers one task run moves: one, for as long as Prefect can record a task run for each of them.
 
-Prefect's server records some tens of task runs a second and silently drops what is too much. So the page grows with
-the rate at which records are finished, and task runs stay below a rate that every server keeps up with.
+Prefect's server records some tens of task runs a second and silently drops what is too much. So task runs come out of
+a budget that refills at a rate that every server keeps up with. While the budget is ample, which it always is where
+Alloy is slow or limited, every customer's every transition is a task run of its own; as it runs low, a page takes
+what there is room for, and pages become just as large as they must be.
 """
 
-from collections import deque
+from collections.abc import Callable
+from math import ceil
+from time import monotonic
 
 TASK_RUNS_PER_SECOND = 8.0
-_WINDOW_SECONDS = 2.0
+_SAVED = 50.0
+"""How many task runs may be begun at once: a list that is shorter is shown customer by customer."""
 
 
-class PageSize:
-    """Learns the rate of finished records and says how large the next page should be."""
+class PageBudget:
+    """Task runs that may still be begun, and the size of page that follows from it."""
 
-    def __init__(self, largest: int) -> None:
-        self._largest = largest
-        self._finished: deque[tuple[float, int]] = deque()
-        self._in_window = 0
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._left = _SAVED
+        self._at = clock()
 
-    def finished(self, records: int, at: float) -> None:
-        """Note that ``records`` were finished at the monotonic time ``at``, in seconds."""
-        self._finished.append((at, records))
-        self._in_window += records
-        while self._finished and self._finished[0][0] < at - _WINDOW_SECONDS:
-            self._in_window -= self._finished.popleft()[1]
+    def size(self, room: int) -> int:
+        """Return how many records the next page should take of the ``room`` there is; 0 to wait for the budget."""
+        self._refill()
+        if self._left < 1:
+            return 0
+        return ceil(room / self._left)
 
-    @property
-    def size(self) -> int:
-        """The number of records for the next page, at least one."""
-        per_second = self._in_window / _WINDOW_SECONDS
-        return max(1, min(self._largest, round(per_second / TASK_RUNS_PER_SECOND)))
+    def spend(self) -> None:
+        """Note that a task run was begun."""
+        self._refill()
+        self._left -= 1
+
+    def _refill(self) -> None:
+        now = self._clock()
+        self._left = min(_SAVED, self._left + (now - self._at) * TASK_RUNS_PER_SECOND)
+        self._at = now

@@ -33,7 +33,8 @@ class ListRefused(ValueError):
         self.count = count
 
     def __str__(self) -> str:
-        return f"the list has {self.count} faults; nothing was taken in"
+        faults = "1 fault" if self.count == 1 else f"{self.count} faults"
+        return f"the list has {faults}; nothing was taken in"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,6 @@ def _task_for(trigger: Trigger) -> PageTask:
         name=trigger.value,
         description=f"{transition.source} → {transition.dest}: {transition.call}",
         task_run_name=trigger.value + " · {customers}",
-        tags=[f"trigger:{trigger}"],
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=0,

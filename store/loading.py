@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Select, bindparam, or_, select
 
 from states.stage import Stage
 from states.transitions import BY_SOURCE
@@ -15,25 +17,29 @@ _COLUMNS = (
     ONBOARDING.c.id, ONBOARDING.c.version, ONBOARDING.c.lease_token, ONBOARDING.c.stage, ONBOARDING.c.batch_id,
     ONBOARDING.c.customer_id, CUSTOMER.c.username, CUSTOMER.c.full_name, CUSTOMER.c.alloy_user_id, CUSTOMER.c.adopted,
     ONBOARDING.c.integration, ONBOARDING.c.integration_id, ONBOARDING.c.app, ONBOARDING.c.hold, ONBOARDING.c.reason,
-    ONBOARDING.c.sentence, ONBOARDING.c.attempts, ONBOARDING.c.stage_since, ONBOARDING.c.columns, ONBOARDING.c.given,
-    ONBOARDING.c.answered, ONBOARDING.c.auth_names, ONBOARDING.c.auth_digest, ONBOARDING.c.snapshot,
-    ONBOARDING.c.link_issued_at, ONBOARDING.c.credential_id, ONBOARDING.c.installation_id, ONBOARDING.c.form,
-    ONBOARDING.c.answers,
+    ONBOARDING.c.sentence, ONBOARDING.c.attempts, ONBOARDING.c.stage_since, ONBOARDING.c.auth_digest,
+    ONBOARDING.c.link_issued_at, ONBOARDING.c.credential_id, ONBOARDING.c.installation_id,
 )  # fmt: skip
-"""In the order of the fields of :class:`store.records.Record`."""
+"""In the order of the first fields of :class:`store.records.Record`."""
 
+# Reading JSON costs more than all other columns together, and each stage's step needs little of it.
+_JSON_NEEDED: dict[Stage, tuple[str, ...]] = {
+    Stage.created: ("auth_names", "snapshot"),
+    Stage.installing: ("columns", "given", "answered", "form"),
+    Stage.mapped: ("answers",),
+}
 _SEE_SIBLINGS = frozenset({Stage.created, Stage.authed})
 
 
 def load_records(connection: Connection, ids: Sequence[int], stage: Stage) -> list[Record]:
     """Return the onboardings ``ids``, all of which stand at ``stage``, in the order of their ids."""
-    rows = connection.execute(
-        select(*_COLUMNS)
-        .join(CUSTOMER, CUSTOMER.c.id == ONBOARDING.c.customer_id)
-        .where(ONBOARDING.c.id.in_(ids))
-        .order_by(ONBOARDING.c.id)
-    )
-    records = [Record(*tuple(row)) for row in rows]
+    needed = _JSON_NEEDED.get(stage, ())
+    rows = connection.execute(_records_statement(needed), {"ids": list(ids)})
+    plain = len(_COLUMNS)
+    records = []
+    for row in rows:
+        columns = tuple(row)
+        records.append(Record(*columns[:plain], **dict(zip(needed, columns[plain:], strict=True))))
     _add_intents(connection, records, stage)
     if stage in _SEE_SIBLINGS:
         _add_siblings(connection, records)
@@ -42,6 +48,16 @@ def load_records(connection: Connection, ids: Sequence[int], stage: Stage) -> li
     if stage is Stage.installing:
         _add_templates(connection, records)
     return records
+
+
+@lru_cache
+def _records_statement(json_columns: tuple[str, ...]) -> Select[Any]:
+    return (
+        select(*_COLUMNS, *(ONBOARDING.c[name] for name in json_columns))
+        .join(CUSTOMER, CUSTOMER.c.id == ONBOARDING.c.customer_id)
+        .where(ONBOARDING.c.id.in_(bindparam("ids", expanding=True)))
+        .order_by(ONBOARDING.c.id)
+    )
 
 
 def _add_intents(connection: Connection, records: Sequence[Record], stage: Stage) -> None:
@@ -68,8 +84,8 @@ def _add_siblings(connection: Connection, records: Sequence[Record]) -> None:
     siblings: dict[int, list[Sibling]] = defaultdict(list)
     rows = connection.execute(
         select(
-            ONBOARDING.c.customer_id, ONBOARDING.c.id, ONBOARDING.c.integration_id, ONBOARDING.c.app,
-            ONBOARDING.c.auth_digest, ONBOARDING.c.stage, ONBOARDING.c.hold,
+            ONBOARDING.c.customer_id, ONBOARDING.c.id, ONBOARDING.c.integration_key, ONBOARDING.c.integration_id,
+            ONBOARDING.c.app, ONBOARDING.c.auth_digest, ONBOARDING.c.stage, ONBOARDING.c.hold,
             ONBOARDING.c.snapshot.is_not(None), ONBOARDING.c.credential_id, ONBOARDING.c.installation_id,
         )
         .where(ONBOARDING.c.customer_id.in_([record.customer_id for record in records]))

@@ -37,6 +37,8 @@ class Sibling:
     """Another onboarding of the same customer."""
 
     id: int
+    integration_key: str
+    """The id of its integration, though it may not be settled yet: its list named it by its id."""
     integration_id: str | None
     app: str | None
     auth_digest: str
@@ -70,17 +72,18 @@ class Record:
     sentence: str | None
     attempts: int
     stage_since: datetime
-    columns: dict[str, JsonValue]
-    given: list[dict[str, JsonValue]]
-    answered: list[dict[str, JsonValue]]
-    auth_names: list[str]
     auth_digest: str
-    snapshot: dict[str, str] | None
     link_issued_at: datetime | None
     credential_id: str | None
     installation_id: str | None
-    form: list[dict[str, JsonValue]] | None
-    answers: list[dict[str, JsonValue]] | None
+    # What follows is there at the stages whose step needs it, and empty elsewhere.
+    columns: dict[str, JsonValue] = field(default_factory=dict)
+    given: list[dict[str, JsonValue]] = field(default_factory=list)
+    answered: list[dict[str, JsonValue]] = field(default_factory=list)
+    auth_names: list[str] = field(default_factory=list)
+    snapshot: dict[str, str] | None = None
+    form: list[dict[str, JsonValue]] | None = None
+    answers: list[dict[str, JsonValue]] | None = None
     intent: OpenIntent | None = None
     siblings: list[Sibling] = field(default_factory=list)
     sealed: dict[str, bytes] = field(default_factory=dict, repr=False)

@@ -7,11 +7,12 @@ that it carries the answer for; its writer is told so.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
-from sqlalchemy import Connection, Engine, bindparam, case, delete, insert, null, select, update
+from sqlalchemy import Connection, Engine, Update, bindparam, case, delete, insert, null, select, update
 
 from states.holds import Hold, HoldKind, Reason
 from states.machine import fire
@@ -29,11 +30,13 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Before a call: write its intent, with the snapshot that a look-up will need, and close one it replaces."""
+    """Before a call: write its intent, with what a look-up will need, and close one that it replaces."""
 
     record: Record
     intent: NewIntent
     replaces: Close | None = None
+    values: Mapping[str, object] = field(default_factory=dict)
+    """Columns of the onboarding: its snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Learn:
     """Something that was found out about a record and must outlive this worker, before anything is built on it."""
 
     record: Record
-    values: dict[str, object]
+    values: Mapping[str, object]
     """Columns of the onboarding: its snapshot, or which integration its name means."""
     note: str = ""
 
@@ -148,12 +151,39 @@ def _close(connection: Connection, writes: Sequence[Write], ours: set[int], now:
 
 def _begin(connection: Connection, writes: Sequence[Begin], worker: str, now: datetime) -> Sequence[int]:
     del worker
+    _set_columns(connection, writes)
     return open_intents(connection, [write.intent for write in writes], now)
 
 
-def _learn(connection: Connection, writes: Sequence[Learn], worker: str, now: datetime) -> Sequence[None]:
+# To build a statement anew costs more than to run it, and these are run with every answer that arrives.
+@lru_cache
+def _learn_statement(names: tuple[str, ...]) -> Update:
+    return (
+        update(ONBOARDING)
+        .where(ONBOARDING.c.id == bindparam("of_id"))
+        .values({name: bindparam(f"to_{name}") for name in names})
+    )
+
+
+@lru_cache
+def _outcome_statement(names: tuple[str, ...]) -> Update:
+    return _FENCED.values({name: bindparam(f"to_{name}") for name in names})
+
+
+def _set_columns(connection: Connection, writes: Sequence[Begin | Learn]) -> None:
+    by_columns: dict[tuple[str, ...], list[Begin | Learn]] = defaultdict(list)
     for write in writes:
-        connection.execute(update(ONBOARDING).where(ONBOARDING.c.id == write.record.id).values(**write.values))
+        by_columns[tuple(write.values)].append(write)
+    for names, group in by_columns.items():
+        if names:
+            connection.execute(
+                _learn_statement(names),
+                [{"of_id": w.record.id, **{f"to_{name}": w.values[name] for name in names}} for w in group],
+            )
+
+
+def _learn(connection: Connection, writes: Sequence[Learn], worker: str, now: datetime) -> Sequence[None]:
+    _set_columns(connection, writes)
     _remember(
         connection,
         [_history(write.record, now, worker, sentence=write.note) for write in writes if write.note],
@@ -189,7 +219,6 @@ _FENCED = (
 def _compare_and_set(
     connection: Connection, records: Sequence[Record], stage: Stage | None, columns: Sequence[dict[str, object]]
 ) -> None:
-    statement = _FENCED.values({name: bindparam(f"to_{name}") for name in columns[0]})
     values = [
         {
             "of_id": record.id,
@@ -200,7 +229,7 @@ def _compare_and_set(
         }
         for record, new in zip(records, columns, strict=True)
     ]
-    changed = connection.execute(statement, values).rowcount
+    changed = connection.execute(_outcome_statement(tuple(columns[0])), values).rowcount
     if changed != len(values):  # the rows are locked since the fence was checked: this cannot happen, so nothing may
         raise RuntimeError(f"{changed} of {len(values)} records could be written under their lock")
 

@@ -1,7 +1,7 @@
 """One try at moving one record: what a step is given, and what it leaves behind for the books."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flows.resources import Resources
 from store.journal import Close
@@ -28,6 +28,9 @@ class Attempt:
     absent: int | None = None
     """The intent whose effect was looked for in vain for the first time."""
 
+    remembers: dict[str, object] = field(default_factory=dict)
+    """What was found out and goes into the database with the next intent."""
+
     async def begin(self, begin: Begin) -> int:
         """Write an intent; return its id. Raises :class:`store.work.LeaseLost`."""
         intent_id = await self.resources.recorder.write(begin)
@@ -35,9 +38,17 @@ class Attempt:
             raise RuntimeError("an intent was written without an id")
         return intent_id
 
+    def remember(self, **values: object) -> None:
+        """Keep what was found out for the next intent, which is written before anything is built on it."""
+        self.remembers |= values
+        self._take_over(values)
+
     async def learn(self, note: str = "", **values: object) -> None:
         """Write down what was found out about the record, before anything is built on it."""
         await self.resources.recorder.write(Learn(self.record, values, note))
+        self._take_over(values)
+
+    def _take_over(self, values: Mapping[str, object]) -> None:
         for name, value in values.items():
             if hasattr(self.record, name):
                 setattr(self.record, name, value)

@@ -44,7 +44,7 @@ async def authenticate(attempt: Attempt) -> Evidence:
 async def _await_consent(attempt: Attempt, app: AppEntry, values: dict[str, SecretStr]) -> Evidence:
     record, alloy = attempt.record, attempt.resources.alloy
     if record.snapshot is None:
-        await _take_snapshot(attempt)
+        await attempt.learn(snapshot=await _take_snapshot(attempt))
     else:
         found = await _look_for_granted(attempt, app)
         if found is not None:
@@ -58,7 +58,7 @@ async def _await_consent(attempt: Attempt, app: AppEntry, values: dict[str, Secr
 async def _create_credential(attempt: Attempt, app: AppEntry, values: dict[str, SecretStr]) -> Evidence:
     record, alloy = attempt.record, attempt.resources.alloy
     if record.snapshot is None:
-        await _take_snapshot(attempt)
+        attempt.remember(snapshot=await _take_snapshot(attempt))
 
     async def call() -> Evidence:
         return Evidence({"credential_id": await alloy.create_credential(_user(record), app.app, values)})
@@ -70,19 +70,20 @@ async def _create_credential(attempt: Attempt, app: AppEntry, values: dict[str, 
     return await carry_out(attempt, Change(request, call, look_up, Again.doubles))
 
 
-async def _take_snapshot(attempt: Attempt) -> None:
-    """Remember which credentials the user has; ask once whether a user who was there before us is installed already."""
+async def _take_snapshot(attempt: Attempt) -> dict[str, str]:
+    """Return which credentials the user has by now; ask once whether a user who was there before us is installed already."""
     record, alloy = attempt.record, attempt.resources.alloy
     credentials = await alloy.list_credentials(_user(record))
     snapshot = {one.credential_id: _time_text(one.updated_at) for one in credentials}
     others = {sibling.credential_id for sibling in record.siblings}
     was_there = record.adopted or any(credential not in others for credential in snapshot)
     installed = was_there and await _is_installed(attempt)
-    await attempt.learn(snapshot=snapshot)
     if installed:
+        await attempt.learn(snapshot=snapshot)
         raise Rejected(
             Reason.already_installed, "the user was at Alloy before us, and the integration is installed for them"
         )
+    return snapshot
 
 
 async def _is_installed(attempt: Attempt) -> bool:

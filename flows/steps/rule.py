@@ -111,7 +111,7 @@ async def _call(attempt: Attempt, change: Change, earlier: OpenIntent | None) ->
         digest=sha256(change.request.encode()).hexdigest(),
         settled_at=now + resources.call_deadline,
     )
-    intent_id = await attempt.begin(Begin(record, intent, replaces))
+    intent_id = await attempt.begin(Begin(record, intent, replaces, attempt.remembers))
     try:
         evidence = await change.call()
     except Failure as failure:

@@ -5,6 +5,7 @@ sleep, so that a day of waiting costs nothing; calls and answers take the time t
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from deployments.sandbox.ledger import Ledger
 from deployments.sandbox.server import Sandbox, SandboxSettings
 from flows.loop import Driven, Loop
 from flows.moving import move_page
+from flows.pacing import Pacing
 from flows.resources import Resources, open_resources
 from flows.settings import Settings
 from flows.tally import Tally
@@ -52,6 +54,9 @@ class WarpClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead.total_seconds()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(0.001)
@@ -151,6 +156,7 @@ class World(AbstractAsyncContextManager["World"]):
         async with open_resources(
             self.settings,
             clock=self.clock,
+            pacing=Pacing(self.rate, clock=self.clock.monotonic, sleep=self.clock.sleep),
             random=Random(1),  # noqa: S311 - a repeatable test
         ) as resources:
             return await self.loop(resources, scope).run()

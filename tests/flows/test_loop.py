@@ -1,0 +1,341 @@
+"""The loop: shared, killed, halted, stopped; and when it ends, and how fast it calls."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select
+
+from deployments.sandbox.faults import Fault
+from deployments.sandbox.knobs import Knobs
+from flows.clock import SystemClock
+from flows.moving import move_page
+from flows.resources import Resources, open_resources
+from states.failures import Halted
+from states.holds import HoldKind, Reason
+from states.stage import Stage
+from store.engine import reading
+from store.leases import claim
+from store.models import INTENT, ONBOARDING
+from store.records import Scope
+from tests.flows.world import KLAVIYO, SHOPIFY, World, of, on_sqlite
+
+ROOT = Path(__file__).parents[2]
+SHOP = {"shopSubdomain": "ann-shop"}
+
+
+def usernames(customers: int) -> list[str]:
+    return [f"customer-{number:03d}@example.test" for number in range(customers)]
+
+
+def add_many(world: World, customers: int) -> None:
+    for name in usernames(customers):
+        world.add(name, auth={"apiKey": f"key of {name}"})
+
+
+@asynccontextmanager
+async def a_process(world: World) -> AsyncIterator[Resources]:
+    """What a process works with, by the time that is really passing."""
+    async with open_resources(world.settings, clock=SystemClock()) as resources:
+        yield resources
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not happened():  # noqa: ASYNC110 - it happens in other processes and in databases
+            await asyncio.sleep(0.002)
+
+
+def leased(world: World) -> int:
+    with reading(world.engine) as connection:
+        return connection.scalar(select(func.count()).where(ONBOARDING.c.lease_token.is_not(None))) or 0
+
+
+def open_intents(world: World) -> int:
+    with reading(world.engine) as connection:
+        return connection.scalar(select(func.count()).where(INTENT.c.closed_at.is_(None))) or 0
+
+
+def assert_exactly_one_of_everything_for(world: World, customers: int) -> None:
+    ledger = world.ledger()
+    assert world.standing().stages[Stage.completed] == world.standing().total == customers
+    assert set(ledger.users_of) == set(usernames(customers))
+    assert (ledger.users, ledger.credentials_created) == (customers, customers)
+    assert {name: len(ids) for name, ids in ledger.enabled.items()} == {
+        of(name, KLAVIYO): 1 for name in usernames(customers)
+    }
+    assert ledger.installations_completed == customers
+
+
+# --- shared
+
+
+async def test_two_processes_share_two_hundred_customers_and_nothing_is_done_twice(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 200)
+
+        async with a_process(world) as one, a_process(world) as other:
+            both = await asyncio.gather(world.loop(one).run(), world.loop(other).run())
+
+        assert_exactly_one_of_everything_for(world, 200)
+        assert (world.ledger().installations_started, world.ledger().duplicate_user_creates) == (200, 0)
+        assert [driven.tally["moved"] > 0 for driven in both] == [True, True]
+        assert sum(driven.tally["moved"] for driven in both) == 200 * 5
+
+
+async def test_what_a_killed_process_held_is_finished_by_the_next(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 40)
+        arguments = (world.sandbox.url, database_url, str(tmp_path), "sandbox-dev-key", "60")
+        killed = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.flows.worker", *arguments, cwd=ROOT)
+        await until(lambda: len(world.sandbox.requests) >= 100)
+        killed.send_signal(signal.SIGKILL)
+        assert await killed.wait() == -signal.SIGKILL
+        assert leased(world) > 0
+
+        world.clock.ahead += timedelta(seconds=61)
+        await world.run_to_the_end()
+
+        assert_exactly_one_of_everything_for(world, 40)
+        assert world.ledger().installations_started == 40
+
+
+@on_sqlite
+async def test_what_another_process_holds_is_waited_for(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        world.add()
+        claimed = claim(
+            world.engine, Scope(), worker="died", limit=1, lease=timedelta(seconds=60), now=world.clock.now()
+        )
+        assert claimed is not None
+
+        await world.run()
+
+        assert world.story().stage is Stage.completed
+
+
+# --- halted
+
+
+@on_sqlite
+async def test_a_wrong_key_halts_the_run(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 30)
+        world.api_key = SecretStr("a-wrong-key")
+
+        with pytest.raises(Halted) as halted:
+            await world.run()
+
+        assert halted.value.reason is Reason.unauthorized
+        assert "ALLOY_API_KEY" in str(halted.value)
+        assert world.ledger().users == 0
+
+
+async def test_nobody_is_blamed_for_a_wrong_key(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 30)
+        world.api_key = SecretStr("a-wrong-key")
+
+        with pytest.raises(Halted):
+            await world.run()
+
+        assert (world.standing().moving, world.standing().holds[HoldKind.operator]) == (30, 0)
+        assert (leased(world), open_intents(world)) == (0, 0)
+
+
+async def test_a_key_that_is_revoked_midway_halts_the_run_and_blames_nobody(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 30)
+        world.sandbox.faults.add(Fault(kind="auth_flip", nth=60, count=None))
+        with pytest.raises(Halted):
+            await world.run()
+        standing = world.standing()
+        assert standing.moving + standing.stages[Stage.completed] == 30
+        assert (leased(world), open_intents(world)) == (0, 0)
+
+        world.sandbox.faults.clear()
+        await world.run_to_the_end()
+
+        assert_exactly_one_of_everything_for(world, 30)
+        assert world.ledger().installations_started == 30
+
+
+# --- stopped
+
+
+async def test_a_run_that_is_stopped_finishes_what_is_in_flight_and_gives_the_rest_back(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path, knobs=Knobs(latency_ms=2)) as world:
+        add_many(world, 40)
+        async with a_process(world) as resources:
+            running = asyncio.create_task(world.loop(resources).run())
+            await until(lambda: len(world.sandbox.requests) >= 50)
+            resources.stop.set()
+            driven = await running
+
+        assert driven.interrupted
+        assert (leased(world), open_intents(world)) == (0, 0)
+        assert 0 < world.standing().moving <= 40
+        assert world.standing().holds == dict.fromkeys(HoldKind, 0)
+
+
+@on_sqlite
+async def test_a_run_that_was_stopped_is_taken_up_again_without_anything_done_twice(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path, knobs=Knobs(latency_ms=2)) as world:
+        add_many(world, 40)
+        async with a_process(world) as resources:
+            running = asyncio.create_task(world.loop(resources).run())
+            await until(lambda: len(world.sandbox.requests) >= 50)
+            resources.stop.set()
+            await running
+
+        await world.run_to_the_end()
+
+        assert_exactly_one_of_everything_for(world, 40)
+        assert world.ledger().installations_started == 40
+
+
+# --- side by side
+
+
+async def test_a_slow_customer_keeps_nobody_of_their_page_waiting(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 5)
+        slow = usernames(5)[2]
+        # Far longer than the test takes: it ends as soon as the others are done.
+        world.sandbox.faults.add(Fault(kind="latency", user=slow, delay_ms=30_000, count=None))
+        async with a_process(world) as resources:
+            now = resources.clock.now()
+            page = claim(world.engine, Scope(), worker=resources.worker, limit=5, lease=timedelta(hours=1), now=now)
+            assert page is not None
+            assert len(page.records) == 5
+            moving = asyncio.create_task(move_page(page, resources))
+            running = asyncio.create_task(world.loop(resources).run())
+
+            await until(lambda: world.standing().stages[Stage.completed] == 4)
+
+            assert not moving.done()
+            assert world.story(slow).leased_by == resources.worker
+            for task in (moving, running):
+                task.cancel()
+            await asyncio.gather(moving, running, return_exceptions=True)
+
+
+# --- the end
+
+
+@on_sqlite
+async def test_a_run_ends_when_nothing_falls_due_within_ten_seconds_and_says_when_the_next_does(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        world.add(integration=SHOPIFY, auth=SHOP)
+
+        driven = await world.run()
+
+        assert driven.next_due_at == world.story().due_at
+        assert driven.next_due_at is not None
+        assert driven.next_due_at - world.clock.now() > timedelta(seconds=9)
+        assert not driven.interrupted
+
+
+@on_sqlite
+async def test_a_run_goes_on_while_something_falls_due_within_ten_seconds(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path, knobs=Knobs(auto="grant", auto_after_ms=9000)) as world:
+        world.add(integration=SHOPIFY, auth=SHOP)
+
+        driven = await world.run()
+
+        assert (world.story().stage, driven.next_due_at) == (Stage.completed, None)
+
+
+@on_sqlite
+async def test_a_run_ends_though_alloy_asked_everybody_to_wait_when_nothing_is_due_any_sooner(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        world.add()
+        world.sandbox.faults.add(Fault(kind="429", retry_after_s=60))
+
+        driven = await world.run()
+
+        assert (world.story().reason, len(world.sandbox.requests)) == (Reason.rate_limited, 1)
+        assert driven.next_due_at is not None
+        assert driven.next_due_at - world.clock.now() > timedelta(seconds=55)
+
+
+@on_sqlite
+async def test_whoever_is_due_goes_on_after_the_pause_that_alloy_asked_for(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 60)
+        world.sandbox.faults.add(Fault(kind="429", nth=30, retry_after_s=30))
+
+        await world.run_to_the_end()
+
+        assert_exactly_one_of_everything_for(world, 60)
+
+
+@on_sqlite
+async def test_a_run_with_nothing_to_do_ends_at_once_without_a_call(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        driven = await world.run()
+
+        assert (driven.pages, driven.next_due_at, len(world.sandbox.requests)) == (0, None, 0)
+
+
+@on_sqlite
+async def test_a_run_moves_only_what_it_may(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 3)
+        with reading(world.engine) as connection:
+            customer = connection.scalar(select(func.min(ONBOARDING.c.customer_id)))
+
+        await world.run(Scope(customer_id=customer))
+
+        stages = world.standing().stages
+        assert (stages[Stage.completed], stages[Stage.new]) == (1, 2)
+
+
+# --- how fast
+
+
+@on_sqlite
+async def test_calls_are_spread_evenly_over_time_at_the_rate_that_was_set(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 15)
+        world.rate = 80
+        async with a_process(world) as resources:
+            await world.loop(resources).run()
+
+        begun = sorted(request.at for request in world.sandbox.requests)
+        # A quarter of a second's worth may come at once, and the machine may bunch up as much again.
+        busiest = max(sum(start <= other < start + 500 for other in begun) for start in begun)
+        assert busiest <= 80 * (0.5 + 0.25 + 0.25)
+        assert (begun[-1] - begun[0]) / 1000 >= (len(begun) - 80 * 0.25) / 80
+
+
+@on_sqlite
+async def test_nobody_calls_while_alloy_has_asked_everybody_to_wait(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 10)
+        world.rate = 200
+        world.sandbox.faults.add(Fault(kind="429", nth=12, retry_after_s=1))
+        async with a_process(world) as resources:
+            await world.loop(resources).run()
+
+        refused = next(request.at for request in world.sandbox.requests if request.faults == ("429",))
+        # What was on its way already may still arrive just after it.
+        meanwhile = [request.at for request in world.sandbox.requests if refused + 300 < request.at < refused + 990]
+        assert meanwhile == []
+        assert_exactly_one_of_everything_for(world, 10)

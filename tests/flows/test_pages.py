@@ -1,0 +1,92 @@
+"""The size of a page: one customer while task runs can be recorded, and just as many as must be when they cannot."""
+
+from flows.pages import TASK_RUNS_PER_SECOND, PageBudget
+
+
+class FakeTime:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def clock(self) -> float:
+        return self.now
+
+
+def begun_by(budget: PageBudget, most: int) -> int:
+    """Begin pages of one customer until there is no budget for another, or ``most`` of them."""
+    begun = 0
+    while begun < most and budget.size(1):
+        budget.spend()
+        begun += 1
+    return begun
+
+
+def test_a_page_is_one_customer_to_begin_with() -> None:
+    assert PageBudget(FakeTime().clock).size(40) == 1
+
+
+def test_a_short_list_is_moved_customer_by_customer_at_once() -> None:
+    assert begun_by(PageBudget(FakeTime().clock), 24) == 24
+
+
+def test_without_room_there_is_no_page() -> None:
+    budget = PageBudget(FakeTime().clock)
+
+    assert (budget.size(0), budget.size(-3)) == (0, 0)
+
+
+def test_no_more_task_runs_are_begun_than_can_be_recorded() -> None:
+    fake = FakeTime()
+    budget = PageBudget(fake.clock)
+    saved = begun_by(budget, 10_000)
+
+    begun = 0
+    for _ in range(100):
+        fake.now += 0.1
+        begun += begun_by(budget, 10_000)
+
+    assert 10 * TASK_RUNS_PER_SECOND - 1 <= begun <= 10 * TASK_RUNS_PER_SECOND
+    assert saved < 10 * TASK_RUNS_PER_SECOND
+
+
+def test_pages_grow_as_the_budget_runs_low() -> None:
+    budget = PageBudget(FakeTime().clock)
+    sizes = []
+    while size := budget.size(40):
+        sizes.append(size)
+        budget.spend()
+
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1]) == (1, 40)
+
+
+def test_a_page_is_never_larger_than_the_room() -> None:
+    budget = PageBudget(FakeTime().clock)
+    sizes = []
+    while size := budget.size(7):
+        sizes.append(size)
+        budget.spend()
+
+    assert max(sizes) == 7
+
+
+def test_at_a_slow_pace_every_page_stays_one_customer() -> None:
+    fake = FakeTime()
+    budget = PageBudget(fake.clock)
+    sizes = set()
+    for _ in range(500):
+        fake.now += 1 / (TASK_RUNS_PER_SECOND - 1)
+        sizes.add(budget.size(40))
+        budget.spend()
+
+    assert sizes == {1}
+
+
+def test_what_can_be_saved_up_is_bounded() -> None:
+    fake = FakeTime()
+    budget = PageBudget(fake.clock)
+    at_first = begun_by(budget, 10_000)
+    fake.now += 86_400
+
+    assert begun_by(budget, 10_000) == at_first
