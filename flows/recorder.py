@@ -11,11 +11,16 @@ from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import Self
 
+from sqlalchemy.exc import IntegrityError
+
 from store.work import LeaseLost, Write
 
 RecordGroup = Callable[[Sequence[Write]], list[int | LeaseLost | None]]
 
+Handed = tuple[Write, asyncio.Future[int | None]]
+
 _LARGEST_GROUP = 500
+_LONGEST_DRAIN_SECONDS = 30
 
 
 class Recorder:
@@ -24,7 +29,8 @@ class Recorder:
     def __init__(self, record_group: RecordGroup, executor: Executor) -> None:
         self._record_group = record_group
         self._executor = executor
-        self._waiting: list[tuple[Write, asyncio.Future[int | None]]] = []
+        self._waiting: list[Handed] = []
+        self._unanswered: set[asyncio.Future[int | None]] = set()
         self._arrived = asyncio.Event()
         self.changed = asyncio.Event()
         """Set after every group: what was not due before may be due now."""
@@ -49,39 +55,47 @@ class Recorder:
         """
         written: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((write, written))
+        self._unanswered.add(written)
+        written.add_done_callback(self._unanswered.discard)
         self._arrived.set()
         return await written
 
     async def _write_groups(self) -> None:
         while True:
             await self._arrived.wait()
-            await self._write_one_group()
+            group, self._waiting = self._waiting[:_LARGEST_GROUP], self._waiting[_LARGEST_GROUP:]
+            if not self._waiting:
+                self._arrived.clear()
+            await self._write_group(group)
+            self.changed.set()
 
-    async def _write_one_group(self) -> None:
-        group, self._waiting = self._waiting[:_LARGEST_GROUP], self._waiting[_LARGEST_GROUP:]
-        if not self._waiting:
-            self._arrived.clear()
-        if not group:
-            return
+    async def _write_group(self, group: Sequence[Handed]) -> None:
         try:
             results = await asyncio.get_running_loop().run_in_executor(
                 self._executor, self._record_group, [write for write, _ in group]
             )
+        except IntegrityError as error:
+            if len(group) == 1:
+                _answer(group[0], error)
+            for one in group if len(group) > 1 else ():  # what the database refuses of one must not fail the others
+                await self._write_group([one])
         except Exception as error:
-            for _, written in group:
-                if not written.done():
-                    written.set_exception(error)
+            for one in group:
+                _answer(one, error)
         else:
-            for (_, written), result in zip(group, results, strict=True):
-                if written.done():
-                    continue
-                if isinstance(result, LeaseLost):
-                    written.set_exception(result)
-                else:
-                    written.set_result(result)
-        self.changed.set()
+            for one, result in zip(group, results, strict=True):
+                _answer(one, result)
 
     async def _drain(self) -> None:
-        pending = [written for _, written in self._waiting]
-        if pending:
-            await asyncio.wait(pending, timeout=30)
+        if self._unanswered:
+            await asyncio.wait(set(self._unanswered), timeout=_LONGEST_DRAIN_SECONDS)
+
+
+def _answer(handed: Handed, result: int | Exception | None) -> None:
+    _, written = handed
+    if written.done():  # whoever handed it in was cancelled meanwhile
+        return
+    if isinstance(result, Exception):
+        written.set_exception(result)
+    else:
+        written.set_result(result)

@@ -41,6 +41,8 @@ Secrets = Mapping[str, SecretStr | str]
 
 _NO_SUCH_ROUTE = (404, 405)
 _NO_SUCH_THING = (400, 404)
+_MISSES_THAT_COUNT = 3
+"""How often a route must deny what the list shows before it is believed to be missing."""
 _NO_SUCH_ROUTE_OR_THING = (400, 404, 405)
 
 
@@ -55,6 +57,7 @@ class AlloyClient:
         self._channel = channel
         self._routes = dialect.routes
         self.capabilities = capabilities
+        self._misses = 0
 
     @classmethod
     @asynccontextmanager
@@ -144,12 +147,15 @@ class AlloyClient:
                     return None
             else:
                 self.capabilities.get_integration = True
+                self._misses = 0
                 return found
         every = await self.list_integrations(user)
         listed = next((one for one in every if one.integration_id == integration_id), None)
         if listed is not None:
-            # The list knows it and the route does not: the route is missing, not the integration.
-            self.capabilities.get_integration = False
+            # The list knows it and the route does not: the route is missing, or it lags. A lag passes.
+            self._misses += 1
+            if self._misses >= _MISSES_THAT_COUNT:
+                self.capabilities.get_integration = False
         return listed
 
     async def credential_metadata(self, app: str) -> CredentialMetadata | None:

@@ -85,7 +85,8 @@ _VERSION_IN_PATH = re.compile(r"/\d{4}-\d{2}(/|$)")
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect
     for dialect in (
-        Dialect("seed"),
+        # The document shows no version; hosts that ignore the header do so, and those that require it are served.
+        Dialect("seed", headers={"x-api-version": "2025-09"}),
         Dialect("2024-03", version_path="/2024-03"),
         Dialect(
             "2025-09",

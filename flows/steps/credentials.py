@@ -71,7 +71,7 @@ async def _create_credential(attempt: Attempt, app: AppEntry, values: dict[str, 
 
 
 async def _take_snapshot(attempt: Attempt) -> dict[str, str]:
-    """Return which credentials the user has by now; ask once whether a user who was there before us is installed already."""
+    """Return which credentials the user has by now; ask once whether somebody from before us is installed already."""
     record, alloy = attempt.record, attempt.resources.alloy
     credentials = await alloy.list_credentials(_user(record))
     snapshot = {one.credential_id: _time_text(one.updated_at) for one in credentials}

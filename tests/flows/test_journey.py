@@ -146,7 +146,7 @@ def assert_everybody_is_installed_once(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("dialect", "profile"),
-    [("seed", "seed"), ("2024-03", "seed"), ("2025-09", "seed"), ("2024-03", "strict"), ("2025-09", "strict")],
+    [(dialect, profile) for dialect in ("seed", "2024-03", "2025-09") for profile in ("seed", "strict")],
 )
 async def test_everybody_is_installed_once_in_every_dialect(
     database_url: str, tmp_path: Path, dialect: str, profile: str
@@ -156,18 +156,6 @@ async def test_everybody_is_installed_once_in_every_dialect(
         await travel(world)
 
         assert_everybody_is_installed_once(world)
-
-
-async def test_without_a_version_where_one_is_required_everybody_is_held_and_nothing_is_done(
-    database_url: str, tmp_path: Path
-) -> None:
-    async with World(database_url, tmp_path, knobs=Knobs(profile="strict", auto="grant"), dialect="seed") as world:
-        await travel(world)
-
-        standing = world.standing()
-        assert (standing.stages[Stage.new], standing.reasons) == (len(LIST), {Reason.rejected: len(LIST)})
-        assert "x-api-version is required" in (world.story().sentence or "")
-        assert (world.ledger().users, world.ledger().installations_started) == (1, 0)
 
 
 HARMLESS: tuple[dict[str, object], ...] = (

@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from flows.recorder import Recorder
 from store.work import LeaseLost
@@ -20,6 +21,7 @@ class Books:
         self.groups: list[list[Any]] = []
         self.answers: dict[Any, Any] = {}
         self.fault: Exception | None = None
+        self.refused: Any = None
         self.let_go = Event()
         if not held_up:
             self.let_go.set()
@@ -29,6 +31,8 @@ class Books:
         assert self.let_go.wait(10)
         if self.fault is not None:
             raise self.fault
+        if self.refused in group:
+            raise IntegrityError("an insert", None, Exception("taken"))
         return [self.answers.get(write) for write in group]
 
 
@@ -158,3 +162,27 @@ async def test_every_group_is_announced() -> None:
         await recorder.write("one")  # type: ignore[arg-type]
         async with asyncio.timeout(10):
             await recorder.changed.wait()
+
+
+async def test_a_write_that_the_database_refuses_does_not_fail_its_group() -> None:
+    books = Books(held_up=True)
+    books.refused = "three"
+    async with recording(books) as recorder:
+        first = hand_in(recorder, "one")
+        await a_group_is_being_written(books)
+        others = hand_in(recorder, "two", "three", "four")
+        await asyncio.sleep(0)
+        books.let_go.set()
+        results = await asyncio.gather(*first, *others, return_exceptions=True)
+
+    assert [type(result) for result in results] == [type(None), type(None), IntegrityError, type(None)]
+
+
+async def test_whoever_waits_for_the_last_group_is_answered_before_the_end() -> None:
+    books = Books(held_up=True)
+    async with recording(books) as recorder:
+        (written,) = hand_in(recorder, "one")
+        await a_group_is_being_written(books)
+        books.let_go.set()
+
+    assert await written is None

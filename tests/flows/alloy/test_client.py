@@ -84,7 +84,6 @@ async def test_every_call_carries_the_key_and_says_what_it_accepts() -> None:
     assert headers["authorization"] == f"Bearer {KEY}"
     assert headers["accept"] == "application/json"
     assert headers["content-type"] == "application/json"
-    assert "x-api-version" not in headers
     assert vendor.body() == {"username": "ada"}
 
 
@@ -492,8 +491,8 @@ async def test_each_dialect_has_its_base_path(dialect: str, configured: str, exp
     assert str(vendor.requests[0].url) == expected
 
 
-@pytest.mark.parametrize(("dialect", "version"), [("seed", None), ("2024-03", None), ("2025-09", "2025-09")])
-async def test_only_the_newest_dialect_carries_its_version_in_a_header(dialect: str, version: str | None) -> None:
+@pytest.mark.parametrize(("dialect", "version"), [("seed", "2025-09"), ("2024-03", None), ("2025-09", "2025-09")])
+async def test_the_version_is_in_a_header_unless_it_is_in_the_path(dialect: str, version: str | None) -> None:
     vendor, _ = await asked_for(lambda client: client.list_users(), [], dialect=dialect)
 
     assert vendor.requests[0].headers.get("x-api-version") == version
@@ -568,14 +567,22 @@ async def test_an_integration_is_searched_in_the_list_where_it_cannot_be_asked_f
     identifier = INTEGRATION["integrationId"]
     vendor = Routes(**{"GET /integrations": {"data": [INTEGRATION]}})
     async with speaking_to(vendor) as client:
-        for _ in range(2):
+        for _ in range(4):
             found = await client.get_integration(identifier, "u1")
             assert found is not None
             assert found.workflows[0].installed
         assert await client.get_integration("other", "u1") is None
         assert client.capabilities.get_integration is False
 
-    assert vendor.asked == [f"GET /integrations/{identifier}"] + ["GET /integrations"] * 3
+    assert vendor.asked == [f"GET /integrations/{identifier}", "GET /integrations"] * 3 + ["GET /integrations"] * 2
+
+
+async def test_an_integration_that_lags_does_not_make_its_route_missing() -> None:
+    identifier = INTEGRATION["integrationId"]
+    vendor = Routes(**{"GET /integrations": {"data": [INTEGRATION]}})
+    async with speaking_to(vendor) as client:
+        assert await client.get_integration(identifier, "u1") is not None
+        assert client.capabilities.get_integration is None
 
 
 async def test_an_unknown_integration_is_not_searched_once_the_route_is_known_to_be_there() -> None:
