@@ -1,19 +1,19 @@
 """The three flows. All of them are the same loop, over a batch, over everything that is due, or over one customer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.garbage import calm_collector
 from flows.loop import Driven, Loop
-from flows.receive import receive_customer, receive_list
+from flows.receive import ListRefused, receive_customer, receive_list
 from flows.resources import RESOURCES, Resources, open_resources
 from flows.settings import Settings
 from flows.tally import Tally, describe
@@ -21,7 +21,7 @@ from flows.tasks import run_task
 from states.failures import Halted
 from store.records import Page, Scope
 from store.runs import begin_run, update_run
-from store.views import find_batch, find_customer
+from store.views import NotFound, find_batch, find_customer
 
 
 @dataclass(slots=True)
@@ -39,7 +39,15 @@ class Watcher:
 WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 
-@flow(name="onboard-customers", flow_run_name="onboard {batch}", retries=0, persist_result=False)
+def _run_name() -> str:
+    """Name a run by what it was started for, so that an operator finds it in a list of runs."""
+    parameters = flow_run.parameters
+    path = parameters.get("list_path")
+    what = parameters.get("username") or parameters.get("batch") or (Path(path).stem if path else "all that is due")
+    return f"{str(flow_run.flow_name or 'onboard').split('-')[0]} {what}"
+
+
+@flow(name="onboard-customers", flow_run_name=_run_name, retries=0, persist_result=False)
 async def onboard_customers(list_path: str | None = None, batch: str | None = None) -> State[None]:
     """Take a list in and bring every customer on it as far as they can go for now.
 
@@ -47,29 +55,33 @@ async def onboard_customers(list_path: str | None = None, batch: str | None = No
         list_path: a CSV or JSONL file that this process can read; without it, the batch was taken in before.
         batch: the batch's name; by default the list's file name.
     """
-    name = batch or (Path(list_path).stem if list_path else None)
-    if name is None:
-        return Failed(name="Nothing to do", message="give a list_path or a batch")
-    async with _resources() as resources:
+    name = batch or (Path(list_path).stem if list_path else "")
+
+    async def prepare(resources: Resources) -> Scope:
         if list_path is not None:
             await receive_list(resources, Path(list_path), name)
-        batch_id = await resources.in_thread(find_batch, resources.engine, name)
-        return await _drive(resources, Scope(batch_id=batch_id))
+        return Scope(batch_id=await resources.in_thread(find_batch, resources.engine, name))
+
+    return await _run(prepare)
 
 
-@flow(name="resume-onboardings", retries=0, persist_result=False)
+@flow(name="resume-onboardings", flow_run_name=_run_name, retries=0, persist_result=False)
 async def resume_onboardings(batch: str | None = None) -> State[None]:
     """Go on with whatever is due, of one batch or of all: retries, consents, answers, what a dead worker held.
 
     Args:
         batch: only this batch.
     """
-    async with _resources() as resources:
-        batch_id = await resources.in_thread(find_batch, resources.engine, batch) if batch else None
-        return await _drive(resources, Scope(batch_id=batch_id))
+
+    async def prepare(resources: Resources) -> Scope:
+        if batch is None:
+            return Scope()
+        return Scope(batch_id=await resources.in_thread(find_batch, resources.engine, batch))
+
+    return await _run(prepare)
 
 
-@flow(name="onboard-customer", flow_run_name="onboard {username}", retries=0, persist_result=False)
+@flow(name="onboard-customer", flow_run_name=_run_name, retries=0, persist_result=False)
 async def onboard_customer(username: str, integration: str, full_name: str = "") -> State[None]:
     """Onboard one customer now. For an app that asks for auth values use a list: they do not belong into parameters.
 
@@ -78,20 +90,29 @@ async def onboard_customer(username: str, integration: str, full_name: str = "")
         integration: the integration's id, label or connector.
         full_name: the customer's name.
     """
-    async with _resources() as resources:
+
+    async def prepare(resources: Resources) -> Scope:
         await receive_customer(resources, username, integration, full_name)
-        customer_id = await resources.in_thread(find_customer, resources.engine, username)
-        return await _drive(resources, Scope(customer_id=customer_id))
+        return Scope(customer_id=await resources.in_thread(find_customer, resources.engine, username))
+
+    return await _run(prepare)
 
 
-@asynccontextmanager
-async def _resources() -> AsyncIterator[Resources]:
-    async with open_resources(Settings()) as resources:
-        token = RESOURCES.set(resources)
-        try:
-            yield resources
-        finally:
-            RESOURCES.reset(token)
+async def _run(prepare: Callable[[Resources], Awaitable[Scope]]) -> State[None]:
+    """Open the resources, find out what is to be moved, and move it; what keeps us from it becomes a named state."""
+    try:
+        async with open_resources(Settings()) as resources:
+            token = RESOURCES.set(resources)
+            try:
+                return await _drive(resources, await prepare(resources))
+            finally:
+                RESOURCES.reset(token)
+    except Halted as halted:
+        return Failed(name="Halted", message=halted.sentence)
+    except ListRefused as refused:
+        return Failed(name="List refused", message=refused.describe())
+    except NotFound as missing:
+        return Failed(name="Not found", message=str(missing))
 
 
 async def _drive(resources: Resources, scope: Scope) -> State[None]:
@@ -110,8 +131,6 @@ async def _drive(resources: Resources, scope: Scope) -> State[None]:
     try:
         with calm_collector():
             driven = await loop.run()
-    except Halted as halted:
-        return Failed(name="Halted", message=halted.sentence)
     finally:
         watcher.calls, watcher.task_runs, watcher.driven = resources.alloy.calls, loop.driven.pages, loop.driven
         await resources.in_thread(

@@ -16,12 +16,15 @@ from store.catalogue import AmbiguousIntegration, UnknownIntegration
 from store.intake import take_in
 from store.lists import ListCheck, check_list, check_rows, read_rows
 from store.mapping_file import MappingRefused, read_mapping
-from store.rows import CustomerRow, Fault
+from store.rows import CustomerRow, Fault, RawRow, build_row
 from store.taking import Intake
 from store.views import some_alloy_user
 
 SINGLE = "one by one"
 """The batch of customers who came without a list."""
+
+
+_DESCRIBED = 10
 
 
 class ListRefused(ValueError):
@@ -35,6 +38,11 @@ class ListRefused(ValueError):
     def __str__(self) -> str:
         faults = "1 fault" if self.count == 1 else f"{self.count} faults"
         return f"the list has {faults}; nothing was taken in"
+
+    def describe(self) -> str:
+        """Say what is wrong in a few lines, for whoever started a run from Prefect's pages."""
+        lines = [f"line {one.line}, {one.column}: {one.fault}; {one.remedy}" for one in self.faults[:_DESCRIBED]]
+        return "\n".join([f"{self}:", *lines])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,9 @@ async def receive_list(
 async def receive_customer(resources: Resources, username: str, integration: str, full_name: str = "") -> Intake:
     """Take one customer in, without auth values. Raises :class:`ListRefused`."""
     columns: dict[str, JsonValue] = {"username": username, "full_name": full_name, "integration": integration}
-    row = CustomerRow(line=0, username=username, full_name=full_name, integration=integration, columns=columns)
+    row = build_row(RawRow(0, columns), Path())
+    if isinstance(row, list):
+        raise ListRefused(row, len(row))
     await _read_catalogue(resources, {integration})
     checked = list(check_rows([row], resources.catalogue, resources.engine))
     faults = [one for one in checked if isinstance(one, Fault)]

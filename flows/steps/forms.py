@@ -1,12 +1,12 @@
 """``map_fields``: the form that the installation asked for, filled in from answers, the row and the templates."""
 
 from pydantic import JsonValue, ValidationError
-from states.templates import render
 
 from flows.steps.attempt import Attempt, Evidence
 from states.failures import Rejected, Waiting
 from states.forms import Given, InvalidAnswer, fill, parse_form
 from states.holds import Reason
+from states.templates import render
 from store.records import Record
 
 _SHOWN = 5

@@ -1,0 +1,69 @@
+"""The deployments as data, without a server; what registering them does is seen in test_up."""
+
+from importlib import import_module
+
+import pytest
+
+from deployments.schedules import DEPLOYMENTS, Deployment, to_runner_deployment
+
+TWICE_A_DAY = Deployment(
+    name="twice-a-day",
+    entrypoint="example_flows.greet",
+    description="Says **hello**.",
+    cron="0 6,18 * * *",
+    most_at_once=1,
+    parameters={"name": "Ada"},
+    tags=("greeting",),
+)
+
+
+@pytest.fixture
+def _example_flows(tmp_path, monkeypatch):
+    (tmp_path / "example_flows.py").write_text("from prefect import flow\n\n@flow\ndef greet(name: str): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("_example_flows")
+def test_a_deployment_names_its_flow_by_module_path():
+    prepared = to_runner_deployment(TWICE_A_DAY)
+
+    assert prepared.entrypoint == "example_flows.greet"
+    assert prepared.full_name == "greet/twice-a-day"
+    assert prepared.parameters == {"name": "Ada"}
+    assert prepared.tags == ["greeting"]
+    assert prepared.description == "Says **hello**."
+
+
+@pytest.mark.usefixtures("_example_flows")
+def test_a_run_too_many_is_cancelled_instead_of_queued():
+    from prefect.client.schemas.objects import ConcurrencyLimitStrategy
+
+    prepared = to_runner_deployment(TWICE_A_DAY)
+
+    assert prepared.concurrency_limit == 1
+    assert prepared.concurrency_options is not None
+    assert prepared.concurrency_options.collision_strategy is ConcurrencyLimitStrategy.CANCEL_NEW
+
+
+@pytest.mark.usefixtures("_example_flows")
+def test_a_schedule_can_be_known_again_by_its_slug():
+    schedules = to_runner_deployment(TWICE_A_DAY).schedules
+
+    assert schedules is not None
+    assert [(schedule.slug, schedule.active) for schedule in schedules] == [("twice-a-day", True)]
+
+
+def test_the_names_of_the_deployments_differ_and_only_resuming_starts_by_itself():
+    assert len({deployment.name for deployment in DEPLOYMENTS}) == len(DEPLOYMENTS)
+    assert [deployment.entrypoint for deployment in DEPLOYMENTS if deployment.cron] == [
+        "flows.onboard.resume_onboardings"
+    ]
+    assert all(deployment.most_at_once == 1 for deployment in DEPLOYMENTS if deployment.cron)
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment.name)
+def test_every_entrypoint_leads_to_a_flow(deployment):
+    prepared = to_runner_deployment(deployment)
+
+    assert prepared.entrypoint == deployment.entrypoint
+    assert import_module(deployment.entrypoint.rsplit(".", 1)[0])

@@ -1,0 +1,92 @@
+"""The three flows on a real Prefect server, started as a deployment starts them: with parameters, and nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+
+from deployments.prefect_server import shared_prefect_server
+from deployments.sandbox.knobs import Knobs
+from deployments.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+
+
+@pytest.fixture(scope="module")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with shared_prefect_server(tmp_path_factory.mktemp("prefect")):
+        yield
+
+
+@pytest.fixture
+def alloy(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    with running_sandbox(SandboxSettings(knobs=Knobs(auto="grant"))) as sandbox:
+        monkeypatch.chdir(tmp_path)
+        for name, value in {
+            "ALLOY_API_KEY": "sandbox-dev-key",
+            "ALLOY_BASE_URL": sandbox.url,
+            "ALLOY_RATE": "10000",
+            "ONBOARD_HOME": str(tmp_path),
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield sandbox
+
+
+def write_list(tmp_path: Path, *rows: str) -> str:
+    path = tmp_path / "spring.csv"
+    path.write_text("\n".join(["username,integration,auth.apiKey", *rows]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+async def run_name(state: State[None]) -> str:
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    async with get_client() as client:
+        return (await client.read_flow_run(run_id)).name
+
+
+async def test_a_list_is_taken_in_and_brought_to_the_end(alloy: Sandbox, tmp_path: Path) -> None:
+    from flows.onboard import onboard_customers
+
+    path = write_list(tmp_path, "ann@example.test,Klaviyo,key-1", "bob@example.test,Klaviyo,key-2")
+    state = await onboard_customers(list_path=path, return_state=True)
+
+    assert (state.name, alloy.ledger().installations_completed) == ("10 moved", 2)
+    assert await run_name(state) == "onboard spring"
+
+
+async def test_a_faulty_list_is_refused_with_its_faults_in_the_run(alloy: Sandbox, tmp_path: Path) -> None:
+    from flows.onboard import onboard_customers
+
+    state = await onboard_customers(list_path=write_list(tmp_path, ",Klaviyo,key-1"), return_state=True)
+
+    assert (state.name, alloy.ledger().users) == ("List refused", 0)
+    assert "line 2, username" in (state.message or "")
+
+
+async def test_a_batch_that_is_not_there_is_said_so(alloy: Sandbox) -> None:
+    from flows.onboard import resume_onboardings
+
+    state = await resume_onboardings(batch="autumn", return_state=True)
+
+    assert (state.name, "autumn" in (state.message or "")) == ("Not found", True)
+
+
+async def test_one_customer_is_onboarded_without_a_list(alloy: Sandbox) -> None:
+    from flows.onboard import onboard_customer
+
+    state = await onboard_customer(username="ann@example.test", integration="Slack", return_state=True)
+
+    assert alloy.ledger().installations_started == 1
+    assert await run_name(state) == "onboard ann@example.test"
+
+
+async def test_without_a_key_the_run_says_what_to_set(alloy: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.onboard import resume_onboardings
+
+    monkeypatch.delenv("ALLOY_API_KEY")
+    state = await resume_onboardings(return_state=True)
+
+    assert (state.name, "ALLOY_API_KEY" in (state.message or "")) == ("Halted", True)
