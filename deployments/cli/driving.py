@@ -1,0 +1,168 @@
+"""Running one of the flows in this process: Prefect beside it, progress on the terminal, Ctrl-C as a request.
+
+The first Ctrl-C (or SIGTERM) asks the run to stop: nothing more is claimed, what is in flight is finished and recorded.
+The second one stops at once, and only the leases are given back. The third is Python's own.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import typer
+
+from deployments.cli.exits import ExitCode, Refused
+from deployments.cli.progress import shown_progress
+from deployments.up import PREFECT_PORT
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+    from sqlalchemy import Engine
+
+    from deployments.prefect_server import SharedServer
+    from flows.onboard import Watcher
+    from flows.settings import Settings
+
+StartFlow = Callable[[], Awaitable["State[Any]"]]
+
+_RECORDED_SECONDS = 20.0
+_RECORDED_SECONDS_INTERRUPTED = 3.0
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(slots=True)
+class Driven:
+    """What a flow run did: calls sent, seconds of work, whether somebody ended it, and its page in Prefect."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    page: str = ""
+    page_stays: bool = False
+    """Whether the page can be opened now: a server that was started for this run ends with it."""
+
+
+def drive(settings: "Settings", engine: "Engine", flow_name: str, batch: str | None) -> Driven:
+    """Run the flow ``flow_name`` of :mod:`flows.onboard` over ``batch``, or over everything, to its end.
+
+    Raises :class:`Refused` if the run was halted, and whatever the flow itself failed with.
+    """
+    from deployments.prefect_server import shared_prefect_server
+
+    with _sigterm_like_ctrl_c():
+        try:
+            with shared_prefect_server(settings.onboard_home, on_wait=_say) as server:
+                return asyncio.run(_drive(engine, flow_name, batch, server))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            return Driven(interrupted=True)
+
+
+async def _drive(engine: "Engine", flow_name: str, batch: str | None, server: "SharedServer") -> Driven:
+    import flows.onboard as onboard  # Prefect, which takes seconds, and must see the server's settings first
+
+    _keep_prefect_off_the_terminal()
+    interruption = _Interruption()
+    watcher = onboard.Watcher(on_stop=interruption.watch)
+    onboard.WATCHER.set(watcher)
+    flow: Any = getattr(onboard, flow_name)
+    driven = Driven(page_stays=not server.started_here)
+    try:
+        async with shown_progress(engine, batch):
+            state = await flow(batch=batch, return_state=True)
+        flow_run_id = state.state_details.flow_run_id
+        if flow_run_id is not None:
+            pages = f"http://127.0.0.1:{PREFECT_PORT}" if server.started_here else server.ui_url
+            driven.page = f"{pages}/runs/flow-run/{flow_run_id}"
+            await _recorded(flow_run_id, watcher, interrupted=interruption.asked > 0)
+        await _judge(state)
+    except asyncio.CancelledError:
+        if not interruption.asked:
+            raise
+    finally:
+        interruption.end()
+    driven.calls = watcher.calls
+    driven.seconds = watcher.driven.seconds if watcher.driven is not None else 0.0
+    driven.interrupted = interruption.asked > 0
+    return driven
+
+
+async def _judge(state: "State[Any]") -> None:
+    if state.name == "Halted":
+        raise Refused(ExitCode.cannot_start, "halted", state.message or "the run was halted")
+    if (state.is_failed() or state.is_crashed()) and not state.is_cancelled():
+        failure = await state.aresult(raise_on_failure=False)
+        raise failure if isinstance(failure, Exception) else RuntimeError("the flow run failed")
+
+
+async def _recorded(flow_run_id: UUID, watcher: "Watcher", *, interrupted: bool) -> None:
+    """Wait until Prefect has written down every task run: the server may end with this command."""
+    from deployments.prefect_server import await_recorded
+
+    timeout = _RECORDED_SECONDS_INTERRUPTED if interrupted else _RECORDED_SECONDS
+    recorded = await await_recorded(flow_run_id, watcher.task_runs, timeout)
+    if not recorded.complete and not interrupted:
+        _say(f"Prefect shows {recorded.recorded} of {recorded.expected} task runs; our own records are complete")
+
+
+class _Interruption:
+    """Turns Ctrl-C and SIGTERM into a request to stop, for as long as the flow is at work."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._before: dict[int, Any] = {}
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._stop: asyncio.Event | None = None
+
+    def watch(self, stop: asyncio.Event) -> None:
+        """Take the signals over. Called inside the flow: Prefect has put its own handler in place before."""
+        self._stop = stop
+        for number in _ENDING_SIGNALS:
+            self._before[number] = signal.signal(number, self._interrupted)
+
+    def end(self) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked += 1
+        if self.asked == 1 and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._loop.call_soon_threadsafe(_say, "finishing what is in flight; once more stops at once")
+            return
+        if self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        for number in _ENDING_SIGNALS:
+            signal.signal(number, signal.default_int_handler)
+
+
+def _keep_prefect_off_the_terminal() -> None:
+    """Leave the terminal to us. What Prefect logs still reaches its own pages; a failure of the flow is told by us."""
+    import logging
+
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    for logger in [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]:
+        for handler in logger.handlers:
+            if isinstance(handler, PrefectConsoleHandler):
+                handler.setLevel(logging.CRITICAL + 1)
+
+
+@contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    # By default SIGTERM ends Python without a clean-up, and the server would be left behind.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(words: str) -> None:
+    typer.echo(words, err=True)

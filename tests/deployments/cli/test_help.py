@@ -1,0 +1,95 @@
+"""What the command costs to start, and that it explains itself."""
+
+import subprocess
+import sys
+from importlib import import_module
+from importlib.resources import files
+
+import pytest
+from typer.main import get_command
+
+from deployments.cli import app, exits
+from tests.deployments.cli.conftest import Onboard
+
+GROUP = get_command(app)
+COMMANDS = sorted(GROUP.commands)
+
+SAY_WHAT_IS_IMPORTED = """
+import sys
+from deployments.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+print({"prefect", "httpx", "aiohttp", "rich"} & set(sys.modules), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_does(name: str):
+    assert GROUP.commands[name].help, f"{name} has no help"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_first_line_of_a_commands_help_is_not_cut_in_the_list_of_commands(name: str, onboard: Onboard):
+    shown = onboard("--help").out
+    line = next(line for line in shown.splitlines() if line.strip().startswith(f"{name} "))
+    assert "..." not in line
+
+
+@pytest.mark.parametrize(
+    "parameter", [f"{name} {one.name}" for name in COMMANDS for one in GROUP.commands[name].params if one.name]
+)
+def test_every_option_says_what_it_means(parameter: str):
+    name, option = parameter.split()
+    found = next(one for one in GROUP.commands[name].params if one.name == option)
+    assert found.help
+
+
+def test_the_commands_are_those_that_were_promised():
+    promised = {"demo", "run", "resume", "status", "show", "links", "answer", "redrive", "sandbox", "doctor", "up"}
+    assert set(COMMANDS) == promised
+
+
+def test_help_lists_the_exit_codes(onboard: Onboard):
+    shown = onboard("--help")
+    assert shown.code == 0
+    assert "130" in shown.out
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["status"], ["status", "--json"]])
+def test_starting_up_imports_neither_prefect_nor_an_http_library(words: list[str]):
+    ended = subprocess.run(
+        [sys.executable, "-c", SAY_WHAT_IS_IMPORTED, *words], capture_output=True, text=True, check=True
+    )
+    assert ended.stderr.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", exits._KNOWN)
+def test_every_failure_that_is_known_by_name_has_that_name(name: str):
+    module, _, kind = name.rpartition(".")
+    found = getattr(import_module(module), kind)
+    assert f"{found.__module__}.{found.__qualname__}" == name
+
+
+@pytest.mark.parametrize("words", [["frobnicate"], ["status", "--frobnicate"], ["run"], ["redrive"], ["answer", "ada"]])
+def test_wrong_usage_is_exit_2_and_no_traceback(words: list[str], onboard: Onboard):
+    ended = onboard(*words)
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+
+
+def test_wrong_usage_under_json_is_the_one_object(onboard: Onboard):
+    ended = onboard("status", "--frobnicate", "--json")
+    assert ended.code == 2
+    assert ended.json["error"] == "usage"
+    assert set(ended.json) == {"error", "message", "faults"}
+
+
+def test_the_examples_ship_with_the_package_and_hold_made_up_addresses_only():
+    for name in ("demo.csv", "customers.csv", "customers.jsonl", "mapping.toml"):
+        text = files("deployments.examples").joinpath(name).read_text(encoding="utf-8")
+        assert all(
+            word.endswith("example.test") for word in text.replace('"', " ").replace(",", " ").split() if "@" in word
+        )

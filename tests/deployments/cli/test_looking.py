@@ -1,0 +1,186 @@
+"""status, show and links: what they print, for people and for programs."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select
+
+from deployments.cli.exits import ExitCode
+from states.holds import HoldKind, Reason
+from states.stage import Stage, Trigger
+from store.engine import make_engine, writing
+from store.models import ConsentLink, History, Intent, Onboarding
+from store.vault import Vault
+from tests.deployments.cli.conftest import Onboard
+
+Put = Callable[..., None]
+
+AWAITING = {
+    "stage": Stage.created,
+    "hold": HoldKind.customer,
+    "reason": Reason.awaiting_consent,
+    "sentence": "no consent",
+}
+REJECTED = {"stage": Stage.authed, "hold": HoldKind.operator, "reason": Reason.rejected, "sentence": "refused"}
+
+
+def test_status_counts_everybody_and_lists_every_stage(onboard: Onboard, put: Put):
+    put("ada@example.test", stage=Stage.completed)
+    put("bo@example.test", **AWAITING)
+    ended = onboard("status", "--json")
+    assert ended.code == ExitCode.fine
+    assert list(ended.json) == ["batch", "total", "stages", "holds", "reasons", "calls", "seconds"]
+    assert ended.json["total"] == sum(ended.json["stages"].values()) == 2
+    assert list(ended.json["stages"]) == [stage.value for stage in Stage]
+    assert ended.json["holds"] == {"retry": 0, "customer": 1, "operator": 0, "cancelled": 0}
+    assert ended.json["reasons"] == {"awaiting_consent": 1}
+
+
+def test_status_of_an_empty_home_says_how_to_begin(onboard: Onboard):
+    ended = onboard("status")
+    assert ended.code == ExitCode.fine
+    assert "onboard run LIST" in ended.out
+
+
+def test_status_names_who_waits_and_the_command_that_moves_them_on(onboard: Onboard, put: Put):
+    put("ada@example.test", **AWAITING)
+    put("bo@example.test", **REJECTED)
+    shown = onboard("status").out
+    assert "ada@example.test · slack" in shown
+    assert "→ onboard links" in shown
+    assert shown.index("bo@example.test") < shown.index("ada@example.test"), "whom we can help comes first"
+
+
+def test_status_fits_into_80_columns_and_is_not_coloured_where_there_is_no_terminal(onboard: Onboard, put: Put):
+    put("ada@example.test", **{**REJECTED, "sentence": "POST /headless/startInstallation was refused " * 6})
+    shown = onboard("status").out
+    assert max(len(line) for line in shown.splitlines() if "resume" not in line) <= 80
+    assert "\x1b" not in shown
+
+
+def test_what_came_from_outside_cannot_drive_the_terminal(onboard: Onboard, put: Put):
+    put("ada\x1b[2J@example.test", **{**AWAITING, "sentence": "\x1b]0;title\x07 no consent"})
+    for words in (["status"], ["show", "ada\x1b[2J@example.test"]):
+        shown = onboard(*words).out
+        assert "\x1b" not in shown
+        assert "\x07" not in shown
+
+
+@pytest.mark.parametrize("words", [["status", "--batch", "none"], ["show", "nobody@example.test"]])
+def test_who_is_not_there_is_exit_2_with_the_object(words: list[str], onboard: Onboard, put: Put):
+    put("ada@example.test")
+    ended = onboard(*words, "--json")
+    assert ended.code == ExitCode.bad_input
+    assert ended.json["error"] == "not_found"
+    assert ended.json["faults"] == []
+
+
+def test_show_tells_the_story_with_exactly_the_promised_keys(onboard: Onboard, put: Put, database: str):
+    put("ada@example.test", **AWAITING)
+    engine = make_engine(database)
+    now = datetime.now(UTC)
+    with writing(engine) as connection:
+        [onboarding_id] = connection.scalars(select(Onboarding.id))
+        connection.execute(
+            insert(History).values(
+                onboarding_id=onboarding_id,
+                at=now,
+                stage=Stage.created,
+                trigger=Trigger.create_user,
+                sentence="",
+                worker="",
+            )
+        )
+        connection.execute(
+            insert(Intent).values(
+                onboarding_id=onboarding_id, trigger=Trigger.create_user, digest="", opened_at=now, settled_at=now
+            )
+        )
+    engine.dispose()
+    story = onboard("show", "ada@example.test", "--json").json
+    assert list(story) == ["username", "full_name", "onboardings"]
+    assert list(story["onboardings"][0]) == [
+        "integration", "stage", "hold", "reason", "due_at", "alloy_user_id", "credential_id", "installation_id",
+        "link_issued_at", "history", "intents",
+    ]  # fmt: skip
+    assert story["onboardings"][0]["history"][0]["trigger"] == "create_user"
+    assert story["onboardings"][0]["intents"][0]["outcome"] is None
+    shown = onboard("show", "ada@example.test").out
+    assert "no consent" in shown
+    assert "create_user" in shown
+
+
+def test_links_opens_the_newest_link_of_each_and_prints_it_in_every_form(
+    onboard: Onboard, put: Put, database: str, home: Path
+):
+    now = datetime.now(UTC)
+    put("ada@example.test", **AWAITING, link_issued_at=now)
+    vault = Vault.open(None, home / ".onboard")
+    engine = make_engine(database)
+    with writing(engine) as connection:
+        [onboarding_id] = connection.scalars(select(Onboarding.id))
+        for age, url in ((2, "https://old.example.test"), (1, "https://new.example.test/?a=b")):
+            connection.execute(
+                insert(ConsentLink).values(
+                    onboarding_id=onboarding_id, sealed=vault.seal(url), issued_at=now - timedelta(hours=age)
+                )
+            )
+    engine.dispose()
+    [link] = onboard("links", "--json").json
+    assert link["username"] == "ada@example.test"
+    assert link["link"] == "https://new.example.test/?a=b"
+    assert "https://new.example.test/?a=b" in onboard("links").out
+    assert onboard("links", "--csv").out.splitlines()[1].endswith("https://new.example.test/?a=b")
+    assert "https://" not in onboard("status").out + onboard("show", "ada@example.test").out
+    renewed = onboard("links", "--renew", "ada@example.test", "--json")
+    assert "1 link to be issued anew" in renewed.err
+    assert json.loads(renewed.out)
+
+
+def test_a_fault_of_our_own_is_one_line_and_its_log_holds_no_values(
+    onboard: Onboard, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("canary-value")
+
+    monkeypatch.setattr("store.views.standing", fail)
+    ended = onboard("status")
+    assert ended.code == ExitCode.unexpected
+    assert "Traceback" not in ended.err
+    assert "canary-value" not in ended.err
+    log = home / ".onboard" / "faults.log"
+    assert str(log) in ended.err
+    assert "RuntimeError" in log.read_text()
+    assert "canary-value" not in log.read_text().replace('raise RuntimeError("canary-value")', "")
+
+
+def test_a_wrong_setting_is_exit_3_and_names_it_without_its_value(onboard: Onboard, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ALLOY_RATE", "canary-value")
+    ended = onboard("status", "--json")
+    assert ended.code == ExitCode.cannot_start
+    assert ended.json["faults"][0]["column"] == "ALLOY_RATE"
+    assert "canary-value" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "oracle://x",
+        "sqlite://",
+        "sqlite:////proc/nothing/x.db",
+        "sqlite:///no-database.txt",
+        "postgresql://u:canary@127.0.0.1:1/x",
+    ],
+)
+def test_a_database_that_cannot_be_used_is_exit_3(
+    url: str, onboard: Onboard, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (home / "no-database.txt").write_text("This is a text, and not a database of any kind. " * 100)
+    monkeypatch.setenv("ONBOARD_DATABASE_URL", url)
+    ended = onboard("status", "--json")
+    assert ended.code == ExitCode.cannot_start
+    assert ended.json["error"] == "database"
+    assert "canary" not in ended.out + ended.err
