@@ -20,7 +20,7 @@ from states.holds import LAST_ATTEMPT, REMEDIES, Hold, HoldKind, Reason, wait_be
 from states.stage import Trigger
 from states.transitions import BY_SOURCE
 from store.records import Page, Record
-from store.work import Held, LeaseLost, Moved, Released
+from store.writes import Held, LeaseLost, Moved, Released
 
 Step = Callable[[Attempt], Awaitable[Evidence]]
 

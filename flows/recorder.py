@@ -13,7 +13,7 @@ from typing import Self
 
 from sqlalchemy.exc import IntegrityError
 
-from store.work import LeaseLost, Write
+from store.writes import LeaseLost, Write
 
 RecordGroup = Callable[[Sequence[Write]], list[int | LeaseLost | None]]
 
@@ -51,7 +51,7 @@ class Recorder:
     async def write(self, write: Write) -> int | None:
         """Hand ``write`` in and wait until it is committed; return the id of the intent if it began one.
 
-        Raises :class:`store.work.LeaseLost` if the record is no longer ours, and whatever the database raises.
+        Raises :class:`store.writes.LeaseLost` if the record is no longer ours, and whatever the database raises.
         """
         written: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((write, written))

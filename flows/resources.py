@@ -33,7 +33,8 @@ from store.catalogue import Catalogue, load, load_capabilities, save_capabilitie
 from store.engine import make_engine, migrate
 from store.records import Page
 from store.vault import Vault
-from store.work import LeaseLost, Write, record_group
+from store.work import record_group
+from store.writes import LeaseLost, Write
 
 T = TypeVar("T")
 

@@ -7,8 +7,7 @@ that it carries the answer for; its writer is told so.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -19,76 +18,10 @@ from states.machine import fire
 from states.stage import Stage, Trigger
 from states.transitions import BY_TRIGGER
 from store.engine import writing
-from store.journal import Close, Closing, NewIntent, close_intents, close_others, mark_absent, open_intents
+from store.journal import Close, Closing, close_intents, close_others, mark_absent, open_intents
 from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, ONBOARDING
 from store.records import Record
-
-
-class LeaseLost(Exception):
-    """The record is no longer this worker's: its lease ran out, and somebody else may be at it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """Before a call: write its intent, with what a look-up will need, and close one that it replaces."""
-
-    record: Record
-    intent: NewIntent
-    replaces: Close | None = None
-    values: Mapping[str, object] = field(default_factory=dict)
-    """Columns of the onboarding: its snapshot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Learn:
-    """Something that was found out about a record and must outlive this worker, before anything is built on it."""
-
-    record: Record
-    values: Mapping[str, object]
-    """Columns of the onboarding: its snapshot, or which integration its name means."""
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Issue:
-    """A consent link, sealed; it replaces earlier ones."""
-
-    record: Record
-    sealed: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """The record leaves its stage by ``trigger``, with the evidence that this needs."""
-
-    record: Record
-    trigger: Trigger
-    evidence: dict[str, object]
-    closes: Close | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The record keeps its stage, and stands still for the reason that ``hold`` gives."""
-
-    record: Record
-    hold: Hold
-    attempts: int
-    closes: Close | None = None
-    absent: int | None = None
-    """The intent whose effect was looked for in vain for the first time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """The record is given back as it was; its intent is closed if the call certainly did nothing."""
-
-    record: Record
-    closes: Close | None = None
-
-
-Write = Begin | Learn | Issue | Moved | Held | Released
+from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, Write
 
 
 def record_group(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from flows.resources import Resources
 from store.journal import Close
 from store.records import Record
-from store.work import Begin, Issue, Learn
+from store.writes import Begin, Issue, Learn
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Attempt:
     """What was found out and goes into the database with the next intent."""
 
     async def begin(self, begin: Begin) -> int:
-        """Write an intent; return its id. Raises :class:`store.work.LeaseLost`."""
+        """Write an intent; return its id. Raises :class:`store.writes.LeaseLost`."""
         intent_id = await self.resources.recorder.write(begin)
         if intent_id is None:
             raise RuntimeError("an intent was written without an id")

@@ -19,7 +19,7 @@ from states.holds import LOOK_AFTER_UNKNOWN, Reason
 from states.transitions import BY_SOURCE
 from store.journal import Close, Closing, NewIntent
 from store.records import OpenIntent
-from store.work import Begin
+from store.writes import Begin
 
 _EVIDENCE: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 
@@ -54,7 +54,7 @@ class Change:
 async def carry_out(attempt: Attempt, change: Change) -> Evidence:
     """Make sure that ``change`` has happened, once; return the evidence.
 
-    Raises one of the four failures, or :class:`store.work.LeaseLost`.
+    Raises one of the four failures, or :class:`store.writes.LeaseLost`.
     """
     earlier = attempt.record.intent
     if earlier is not None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from flows.recorder import Recorder
-from store.work import LeaseLost
+from store.writes import LeaseLost
 
 
 class Books:

@@ -14,7 +14,8 @@ from store.journal import Close, Closing, NewIntent
 from store.leases import claim
 from store.models import AUTH_VALUE, CUSTOMER, HISTORY, INTENT, ONBOARDING
 from store.records import Record, Scope
-from store.work import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, Write, record_group
+from store.work import record_group
+from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, Write
 from tests.store.conftest import LEASE, Add
 
 USER = {"alloy_user_id": "user-1", "adopted": False}

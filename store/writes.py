@@ -1,0 +1,79 @@
+"""What workers hand in to be recorded: one small value for each thing that can come of an attempt.
+
+Plain data, made in the event loop and carried out in a worker thread by :mod:`store.work`, many at a time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from states.holds import Hold
+from states.stage import Trigger
+from store.journal import Close, NewIntent
+from store.records import Record
+
+
+class LeaseLost(Exception):
+    """The record is no longer this worker's: its lease ran out, and somebody else may be at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Before a call: write its intent, with what a look-up will need, and close one that it replaces."""
+
+    record: Record
+    intent: NewIntent
+    replaces: Close | None = None
+    values: Mapping[str, object] = field(default_factory=dict)
+    """Columns of the onboarding: its snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Something that was found out about a record and must outlive this worker, before anything is built on it."""
+
+    record: Record
+    values: Mapping[str, object]
+    """Columns of the onboarding: its snapshot, or which integration its name means."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A consent link, sealed; it replaces earlier ones."""
+
+    record: Record
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The record leaves its stage by ``trigger``, with the evidence that this needs."""
+
+    record: Record
+    trigger: Trigger
+    evidence: dict[str, object]
+    closes: Close | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The record keeps its stage, and stands still for the reason that ``hold`` gives."""
+
+    record: Record
+    hold: Hold
+    attempts: int
+    closes: Close | None = None
+    absent: int | None = None
+    """The intent whose effect was looked for in vain for the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The record is given back as it was; its intent is closed if the call certainly did nothing."""
+
+    record: Record
+    closes: Close | None = None
+
+
+Write = Begin | Learn | Issue | Moved | Held | Released
