@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
 
-from flows.pages import PageBudget
+from flows.pages import SHORT_LIST, PageBudget
 from flows.resources import Resources
 from flows.tally import Tally
 from states.failures import Halted
-from store.leases import Outlook, claim, outlook, release, renew
+from store.leases import Outlook, claim, count_due, outlook, release, renew
 from store.records import Page, Scope
 
 SOON = timedelta(seconds=10)
@@ -48,7 +48,7 @@ class Loop:
         self._scope = scope
         self._move_page = move_page
         self._most = 2 * resources.concurrency
-        self._budget = PageBudget()
+        self._budget = PageBudget(due=0)
         self._in_flight: dict[asyncio.Task[Tally], Page] = {}
         self.driven = Driven()
         self._started: float | None = None
@@ -58,6 +58,8 @@ class Loop:
 
         Raises :class:`states.failures.Halted`, after what was in flight has ended.
         """
+        due = await self._resources.in_thread(count_due, self._resources.engine, self._scope, SHORT_LIST + 1)
+        self._budget = PageBudget(due)
         keeping = asyncio.create_task(self._keep_leases(), name="lease keeper")
         grace = 0.0
         try:

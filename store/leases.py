@@ -101,6 +101,13 @@ def outlook(engine: Engine, scope: Scope) -> Outlook:
     return Outlook(min((due for due in dues if due is not None), default=None), leased, until)
 
 
+def count_due(engine: Engine, scope: Scope, most: int) -> int:
+    """Return how many onboardings in ``scope`` fall due by themselves, now or later; not counted beyond ``most``."""
+    some = select(ONBOARDING.c.id).where(ONBOARDING.c.due_at.is_not(None), *_within(scope)).limit(most).subquery()
+    with reading(engine) as connection:
+        return connection.scalar(select(func.count()).select_from(some)) or 0
+
+
 def _within(scope: Scope) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if scope.batch_id is not None:

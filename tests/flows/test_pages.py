@@ -1,6 +1,8 @@
 """The size of a page: one customer while task runs can be recorded, and just as many as must be when they cannot."""
 
-from flows.pages import TASK_RUNS_PER_SECOND, PageBudget
+from flows.pages import SHORT_LIST, TASK_RUNS_PER_SECOND, PageBudget
+
+MANY = SHORT_LIST + 1
 
 
 class FakeTime:
@@ -23,22 +25,29 @@ def begun_by(budget: PageBudget, most: int) -> int:
 
 
 def test_a_page_is_one_customer_to_begin_with() -> None:
-    assert PageBudget(FakeTime().clock).size(40) == 1
+    assert PageBudget(MANY, FakeTime().clock).size(40) == 1
 
 
 def test_a_short_list_is_moved_customer_by_customer_at_once() -> None:
-    assert begun_by(PageBudget(FakeTime().clock), 24) == 24
+    budget = PageBudget(SHORT_LIST, FakeTime().clock)
+    transitions = 5 * SHORT_LIST
+    sizes = set()
+    for _ in range(transitions):
+        sizes.add(budget.size(40))
+        budget.spend()
+
+    assert sizes == {1}
 
 
 def test_without_room_there_is_no_page() -> None:
-    budget = PageBudget(FakeTime().clock)
+    budget = PageBudget(MANY, FakeTime().clock)
 
     assert (budget.size(0), budget.size(-3)) == (0, 0)
 
 
 def test_no_more_task_runs_are_begun_than_can_be_recorded() -> None:
     fake = FakeTime()
-    budget = PageBudget(fake.clock)
+    budget = PageBudget(MANY, fake.clock)
     saved = begun_by(budget, 10_000)
 
     begun = 0
@@ -51,7 +60,7 @@ def test_no_more_task_runs_are_begun_than_can_be_recorded() -> None:
 
 
 def test_pages_grow_as_the_budget_runs_low() -> None:
-    budget = PageBudget(FakeTime().clock)
+    budget = PageBudget(MANY, FakeTime().clock)
     sizes = []
     while size := budget.size(40):
         sizes.append(size)
@@ -62,7 +71,7 @@ def test_pages_grow_as_the_budget_runs_low() -> None:
 
 
 def test_a_page_is_never_larger_than_the_room() -> None:
-    budget = PageBudget(FakeTime().clock)
+    budget = PageBudget(MANY, FakeTime().clock)
     sizes = []
     while size := budget.size(7):
         sizes.append(size)
@@ -73,7 +82,7 @@ def test_a_page_is_never_larger_than_the_room() -> None:
 
 def test_at_a_slow_pace_every_page_stays_one_customer() -> None:
     fake = FakeTime()
-    budget = PageBudget(fake.clock)
+    budget = PageBudget(MANY, fake.clock)
     sizes = set()
     for _ in range(500):
         fake.now += 1 / (TASK_RUNS_PER_SECOND - 1)
@@ -85,7 +94,7 @@ def test_at_a_slow_pace_every_page_stays_one_customer() -> None:
 
 def test_what_can_be_saved_up_is_bounded() -> None:
     fake = FakeTime()
-    budget = PageBudget(fake.clock)
+    budget = PageBudget(MANY, fake.clock)
     at_first = begun_by(budget, 10_000)
     fake.now += 86_400
 

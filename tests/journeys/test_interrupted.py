@@ -1,0 +1,63 @@
+"""Ctrl-C and SIGTERM in the middle of a run: a summary, exit 130, nothing left in anybody's hands, nothing lost."""
+
+import signal
+
+import pytest
+
+from deployments.sandbox.control import SandboxControl
+from tests.journeys.people import klaviyo, people, write_list
+from tests.journeys.processes import Onboard, running_alloy, until, until_asked
+from tests.journeys.proofs import assert_exactly_once, assert_nobody_is_blamed, assert_not_told, leased
+
+pytestmark = pytest.mark.prefect
+
+
+def test_a_run_that_is_interrupted_twice_ends_with_a_summary_each_time_and_is_resumed_to_the_end(
+    onboard: Onboard, own_database: str, alloy: SandboxControl
+):
+    listed = people(80)
+    write_list(onboard.folder / "list.csv", listed)
+    alloy.turn(latency_ms=50)
+    completed = 0
+    for words, number, route in (
+        (["run", "list.csv"], signal.SIGINT, "start_installation"),
+        (["resume"], signal.SIGTERM, "complete_installation"),
+    ):
+        before = len(alloy.requests(route))
+        run = onboard.start(*words, "--json")
+        until_asked(alloy, route, before + 10, run)
+        run.process.send_signal(number)
+        ended = run.ended()
+
+        assert ended.code == 130, ended.err
+        assert ended.json["total"] == 80
+        assert completed <= ended.json["stages"]["completed"] < 80
+        completed = ended.json["stages"]["completed"]
+        assert "onboard resume" in ended.err
+        assert_not_told(ended)
+        assert_nobody_is_blamed(own_database)
+    ended = onboard("resume", "--json")
+    assert ended.code == 0, ended.err
+    assert_exactly_once(alloy.ledger(), listed, own_database)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_what_is_in_flight(onboard: Onboard, own_database: str):
+    write_list(onboard.folder / "list.csv", [klaviyo(f"c{one}@example.test") for one in range(10)])
+    with running_alloy() as slow:  # a local Alloy of its own: what it was asked for, it would do much later
+        run = onboard.start("run", "list.csv", "--json", ALLOY_BASE_URL=slow.url)
+        until(lambda: len(slow.requests()) >= 1, run)
+        slow.turn(latency_ms=100_000)
+        until(lambda: own_records(onboard) and leased(own_database) == 10, run)
+        run.process.send_signal(signal.SIGINT)
+        until(lambda: "once more" in run.err.read_text(), run)
+        run.process.send_signal(signal.SIGINT)
+        ended = run.ended(within=9)  # what is in flight would be given ten seconds
+
+    assert ended.code == 130, ended.err
+    assert_not_told(ended)
+    assert leased(own_database) == 0
+
+
+def own_records(onboard: Onboard) -> bool:
+    """Tell whether the run has taken the list in: only it may make the tables."""
+    return "taken in" in onboard.started[-1].err.read_text()
