@@ -29,6 +29,7 @@ from sqlalchemy import (
 from states.forms import Given
 from states.holds import HoldKind, Reason
 from states.stage import Stage
+from store.deadlocks import once_more_after_a_deadlock
 from store.engine import writing
 from store.models import CUSTOMER, HISTORY, ONBOARDING
 from store.views import NotFound
@@ -70,6 +71,7 @@ class Chosen:
         return found
 
 
+@once_more_after_a_deadlock
 def answer(engine: Engine, chosen: Chosen, given: Sequence[Given], *, by: str, now: datetime) -> int:
     """Keep answers for the onboardings ``chosen`` that are not mapped yet, and let them go on; return how many.
 
@@ -80,6 +82,7 @@ def answer(engine: Engine, chosen: Chosen, given: Sequence[Given], *, by: str, n
         rows = connection.execute(
             select(ONBOARDING.c.id, ONBOARDING.c.stage, ONBOARDING.c.answered)
             .where(*chosen.conditions(), ONBOARDING.c.stage.in_(open_stages))
+            .order_by(ONBOARDING.c.id)
             .with_for_update()
         ).all()
         if not rows:
@@ -95,10 +98,11 @@ def answer(engine: Engine, chosen: Chosen, given: Sequence[Given], *, by: str, n
     return len(rows)
 
 
+@once_more_after_a_deadlock
 def redrive(engine: Engine, chosen: Chosen, *, by: str, now: datetime) -> int:
     """Let the held onboardings ``chosen`` be tried again now; return how many."""
     with writing(engine) as connection:
-        rows = connection.execute(_held(chosen).with_for_update()).all()
+        rows = connection.execute(_held(chosen).order_by(ONBOARDING.c.id).with_for_update()).all()
         if rows:
             connection.execute(_let_go([row[0] for row in rows], now))
             _remember(connection, rows, f"to be tried again, says {by}", now)
@@ -111,6 +115,7 @@ def count_held(engine: Engine, chosen: Chosen) -> int:
         return connection.scalar(select(func.count()).select_from(_held(chosen).subquery())) or 0
 
 
+@once_more_after_a_deadlock
 def renew_links(engine: Engine, chosen: Chosen, *, by: str, now: datetime) -> int:
     """Have new consent links issued for ``chosen``; return how many. A consent already given still counts."""
     with writing(engine) as connection:
@@ -123,6 +128,7 @@ def renew_links(engine: Engine, chosen: Chosen, *, by: str, now: datetime) -> in
                 ONBOARDING.c.lease_token.is_(None),
                 ONBOARDING.c.hold.is_distinct_from(HoldKind.cancelled),
             )
+            .order_by(ONBOARDING.c.id)
             .with_for_update()
         ).all()
         ids = [row[0] for row in rows]

@@ -8,6 +8,7 @@ that it carries the answer for; its writer is told so.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
@@ -17,6 +18,7 @@ from states.holds import Hold, HoldKind, Reason
 from states.machine import fire
 from states.stage import Stage, Trigger
 from states.transitions import BY_TRIGGER
+from store.deadlocks import once_more_after_a_deadlock
 from store.engine import writing
 from store.journal import Close, Closing, close_intents, close_others, mark_absent, open_intents
 from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, ONBOARDING
@@ -24,6 +26,14 @@ from store.records import Record
 from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, Write
 
 
+@dataclass(slots=True)
+class _Position:
+    """A stage to fire on."""
+
+    stage: Stage
+
+
+@once_more_after_a_deadlock
 def record_group(
     engine: Engine, writes: Sequence[Write], *, worker: str, now: datetime
 ) -> list[int | LeaseLost | None]:
@@ -55,8 +65,8 @@ def _fence(connection: Connection, writes: Sequence[Write], now: datetime) -> se
             ONBOARDING.c.version,
             ONBOARDING.c.lease_until,
         )
-        .where(ONBOARDING.c.id.in_({write.record.id for write in writes}))
-        .order_by(ONBOARDING.c.id)  # every group locks in one order, so that two groups cannot wait for each other
+        .where(ONBOARDING.c.id.in_(_touched(writes)))
+        .order_by(ONBOARDING.c.id)  # every writer locks in one order, so that no two can wait for each other
         .with_for_update()
     )
     held = {row.id: row for row in rows}
@@ -67,6 +77,15 @@ def _fence(connection: Connection, writes: Sequence[Write], now: datetime) -> se
         and (row.lease_token, row.stage, row.version) == (write.record.token, write.record.stage, write.record.version)
         and row.lease_until > now
     }
+
+
+def _touched(writes: Sequence[Write]) -> set[int]:
+    """The onboardings that ``writes`` change: their own, and those that wait for the same customer's consent."""
+    ids = {write.record.id for write in writes}
+    for write in writes:
+        if isinstance(write, Moved) and write.trigger is Trigger.authenticate:
+            ids.update(sibling.id for sibling in write.record.siblings)
+    return ids
 
 
 def _close(connection: Connection, writes: Sequence[Write], ours: set[int], now: datetime) -> None:
@@ -149,13 +168,11 @@ _FENCED = (
 """The compare-and-set under every outcome."""
 
 
-def _compare_and_set(
-    connection: Connection, records: Sequence[Record], stage: Stage | None, columns: Sequence[dict[str, object]]
-) -> None:
+def _compare_and_set(connection: Connection, records: Sequence[Record], columns: Sequence[dict[str, object]]) -> None:
     values = [
         {
             "of_id": record.id,
-            "of_stage": stage or record.stage,
+            "of_stage": record.stage,
             "of_token": record.token,
             "of_version": record.version,
             **{f"to_{name}": value for name, value in new.items()},
@@ -173,10 +190,10 @@ def _move(connection: Connection, writes: Sequence[Moved], worker: str, now: dat
         by_trigger[write.trigger].append(write)
     for trigger, group in by_trigger.items():
         records = [write.record for write in group]
-        for record, write in zip(records, group, strict=True):
-            fire(record, trigger, **write.evidence)
-        source = BY_TRIGGER[trigger].source
-        _compare_and_set(connection, records, source, [_moved_columns(write, now) for write in group])
+        for write in group:
+            # On a copy: the transaction may yet be rolled back, and the record must then be what it was.
+            fire(_Position(write.record.stage), trigger, **write.evidence)
+        _compare_and_set(connection, records, [_moved_columns(write, now) for write in group])
         _AFTER.get(trigger, _nothing_more)(connection, group, now)
     close_others(connection, [write.record.id for write in writes], now)
     _remember(
@@ -252,7 +269,6 @@ def _hold(connection: Connection, writes: Sequence[Held], worker: str, now: date
     _compare_and_set(
         connection,
         records,
-        None,
         [
             {
                 "hold": write.hold.kind,
@@ -286,7 +302,7 @@ def _hold(connection: Connection, writes: Sequence[Held], worker: str, now: date
 def _release(connection: Connection, writes: Sequence[Released], worker: str, now: datetime) -> Sequence[None]:
     del worker, now
     for write in writes:
-        _compare_and_set(connection, [write.record], None, [{"stage": write.record.stage}])
+        _compare_and_set(connection, [write.record], [{"stage": write.record.stage}])
     return [None] * len(writes)
 
 
@@ -302,7 +318,7 @@ def _history(
     return {
         "onboarding_id": record.id,
         "at": now,
-        "stage": record.stage,
+        "stage": BY_TRIGGER[trigger].dest if trigger else record.stage,
         "trigger": trigger,
         "hold": hold.kind if hold else None,
         "reason": hold.reason if hold else None,

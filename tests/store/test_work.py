@@ -12,7 +12,7 @@ from states.stage import Stage, Trigger
 from store.engine import reading, writing
 from store.journal import Close, Closing, NewIntent
 from store.leases import claim
-from store.models import AUTH_VALUE, CUSTOMER, HISTORY, INTENT, ONBOARDING
+from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
 from store.records import Record, Scope
 from store.work import record_group
 from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, Write
@@ -298,8 +298,8 @@ def test_a_new_link_replaces_the_old_one(engine: Engine, add: Add, now: datetime
     write(engine, now, Issue(record, b"two"))
 
     with reading(engine) as connection:
-        links = connection.execute(select(ONBOARDING.c.link_issued_at)).scalars().all()
-    assert (row(engine, onboarding).link_issued_at, links) == (now, [now])
+        links = connection.execute(select(CONSENT_LINK.c.sealed)).scalars().all()
+    assert (row(engine, onboarding).link_issued_at, links) == (now, [b"two"])
 
 
 def test_a_record_given_back_blames_nobody(engine: Engine, add: Add, now: datetime) -> None:
