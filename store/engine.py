@@ -14,7 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlmodel import SQLModel
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+from store.revisions import MIGRATIONS, known_revisions
+
 _MIGRATION_LOCK = 0x6F6E626F617264
 _WRITES = "onboard_writes"
 
@@ -38,7 +39,7 @@ def make_engine(url: str, pool_size: int = 5) -> Engine:
     options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "hide_parameters": True}
     if parsed.get_backend_name() == "postgresql":
         return create_engine(parsed, pool_pre_ping=True, **options)
-    Path(_file_of(parsed)).absolute().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_place(parsed.database or "")
     engine = create_engine(parsed, **options)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -90,7 +91,7 @@ def migrate(engine: Engine) -> None:
         from alembic.config import Config
 
         config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -112,8 +113,13 @@ def _read_url(url: str) -> URL:
     return parsed
 
 
-def _file_of(parsed: URL) -> str:
-    return (parsed.database or "").removeprefix("file:")
+def _make_place(name: str) -> None:
+    """Make the folder and the file for their owner alone; what is there already keeps the permissions that it has."""
+    file = Path(name.removeprefix("file:")).absolute()
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not name.startswith("file:"):  # such a name may end in what only SQLite can read
+        with suppress(OSError):  # it is there, or SQLite is going to say what is wrong
+            file.touch(mode=0o600, exist_ok=False)
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
@@ -131,11 +137,6 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def known_revisions() -> list[str]:
-    """Return the versions that the tables have gone through, the newest last."""
-    return sorted(file.stem.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def _revision(engine: Engine) -> str | None:

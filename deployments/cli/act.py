@@ -67,7 +67,8 @@ def redrive(
         )
     from store.desk import Chosen, count_held
     from store.desk import redrive as let_go
-    from store.views import find_batch, find_customer
+    from store.standing import find_batch
+    from store.views import find_customer
 
     with open_database() as engine:
         if username is not None:

@@ -51,7 +51,8 @@ def fresh_home() -> Iterator[Path]:
     Raises :class:`Refused` while another command works in it.
     """
     home = demo_home()
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in (home.parent, home):  # one by one: `parents` would open the outer one to everybody
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _lock_file(home) as lock:
         _lock(lock, fcntl.LOCK_EX, home)
         for entry in home.iterdir():

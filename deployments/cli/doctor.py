@@ -72,7 +72,7 @@ def _database(settings: "Settings") -> str:
     from sqlalchemy import text
 
     from store.engine import writing
-    from store.views import standing
+    from store.standing import standing
 
     with open_database(settings) as engine:
         number = standing(engine).total

@@ -70,7 +70,7 @@ class Refused(Exception):
 
 # By name, since importing these to compare with them would take longer than most commands run.
 _KNOWN: dict[str, tuple[ExitCode, str]] = {
-    "store.views.NotFound": (ExitCode.bad_input, "not_found"),
+    "store.standing.NotFound": (ExitCode.bad_input, "not_found"),
     "flows.receive.ListRefused": (ExitCode.bad_input, "bad_list"),
     "store.mapping_file.MappingRefused": (ExitCode.bad_input, "bad_mapping"),
     "states.failures.Halted": (ExitCode.cannot_start, "halted"),
@@ -78,6 +78,8 @@ _KNOWN: dict[str, tuple[ExitCode, str]] = {
     "store.engine.DatabaseUrlError": (ExitCode.cannot_start, "database"),
     "store.engine.DatabaseTooNew": (ExitCode.cannot_start, "database"),
     "sqlalchemy.exc.OperationalError": (ExitCode.cannot_start, "database"),
+    "sqlite3.OperationalError": (ExitCode.cannot_start, "database"),
+    "psycopg.OperationalError": (ExitCode.cannot_start, "database"),
     "store.vault.VaultKeyError": (ExitCode.cannot_start, "secret_key"),
     "deployments.prefect_server.process.PrefectUnavailable": (ExitCode.cannot_start, "prefect"),
 }

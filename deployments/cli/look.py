@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deployments.cli.opening import open_database, read_settings
+from deployments.cli.opening import open_database, open_to_ask, read_settings
 from deployments.cli.report import counts_object, folded, print_json, print_standing
 from deployments.cli.wording import ago, ahead, command, count, printable
 
@@ -28,14 +28,14 @@ def status(batch: Batch = None, as_json: Json = False) -> None:
 
     The funnel, who waits for what, and the commands that move them on.
     """
-    from store.views import standing as read_standing
+    from store.standing import standing as read_standing
 
-    with open_database() as engine:
-        standing = read_standing(engine, batch)
+    with open_to_ask() as database:
+        standing = read_standing(database, batch)
         if as_json:
             print_json(counts_object(standing, calls=standing.calls, seconds=standing.seconds))
         else:
-            print_standing(engine, standing, calls=standing.calls, seconds=standing.seconds)
+            print_standing(database, standing, calls=standing.calls, seconds=standing.seconds)
 
 
 def show(
@@ -72,11 +72,13 @@ def links(
 
     Whoever opens a link connects an account to that customer: keep them private.
     """
+    from store.views import links as read_links
+
     settings = read_settings()
     with open_database(settings) as engine:
         if renew:
             _renew(engine, renew)
-        newest = _newest_links(engine, batch)
+        sealed = read_links(engine, batch=batch)
         from store.vault import Vault  # cryptography takes a while to import, and a key may be made
 
         vault = Vault.open(settings.onboard_secret_key, settings.onboard_home)
@@ -88,7 +90,7 @@ def links(
                 "issued_at": link.issued_at.isoformat(),
                 "link": vault.open_value(link.sealed).get_secret_value(),
             }
-            for link in newest
+            for link in sealed
         ]
     if as_json:
         print_json(opened)
@@ -97,16 +99,7 @@ def links(
         writer.writerow(("username", "full_name", "integration", "issued_at", "link"))
         writer.writerows(row.values() for row in opened)
     else:
-        _print_links(opened, newest)
-
-
-def _newest_links(engine: "Engine", batch: str | None) -> "list[Link]":
-    from store.views import links as read_links
-
-    newest: dict[tuple[str, str], Link] = {}
-    for link in read_links(engine, batch=batch):  # the oldest first, so a renewed link takes its place
-        newest[link.username, link.integration] = link
-    return list(newest.values())
+        _print_links(opened, sealed)
 
 
 def _renew(engine: "Engine", usernames: list[str]) -> None:
@@ -124,11 +117,11 @@ def _renew(engine: "Engine", usernames: list[str]) -> None:
     typer.echo(f"the new links are issued by: {command('resume')}", err=True)
 
 
-def _print_links(opened: list[dict[str, str]], newest: "list[Link]") -> None:
+def _print_links(opened: list[dict[str, str]], sealed: "list[Link]") -> None:
     if not opened:
         typer.echo("No consent link waits to be followed.")
         return
-    for row, link in zip(opened, newest, strict=True):
+    for row, link in zip(opened, sealed, strict=True):
         typer.echo(f"{printable(row['username'])} · {printable(row['integration'])} · issued {ago(link.issued_at)} ago")
         typer.echo(f"  {printable(row['link'])}")
     typer.echo(f"\n{count(len(opened), 'link')}. When customers have consented: {command('resume')}", err=True)

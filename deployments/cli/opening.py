@@ -4,7 +4,7 @@ Everything heavy is imported when it is opened, so that ``onboard --help`` pays 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from deployments.cli.exits import ExitCode, Fault, Refused
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from flows.settings import Settings
+    from store.read_only import Database
 
 _NO_KEY = (
     "ALLOY_API_KEY is not set: put it into the environment or into .env. "
@@ -62,6 +63,24 @@ def open_database(settings: "Settings | None" = None) -> Iterator["Engine"]:
         yield engine
     finally:
         engine.dispose()
+
+
+@contextmanager
+def open_to_ask() -> Iterator["Database"]:
+    """Open the database for :mod:`store.standing`, which needs no SQLAlchemy: most of a second for whoever looks often.
+
+    Where the tables have to be made first, or something is wrong, it is :func:`open_database` that does it or says so.
+    """
+    from store.read_only import open_read_only
+
+    settings = read_settings()
+    database = open_read_only(settings.database_url)
+    if database is None:
+        with open_database(settings) as engine:
+            yield engine
+    else:
+        with closing(database):
+            yield database
 
 
 def _unusable(why: str) -> Refused:

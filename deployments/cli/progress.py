@@ -18,7 +18,7 @@ from states.stage import Stage
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from store.views import Standing
+    from store.standing import Standing
 
 _LOOK_EVERY_SECONDS = 0.5
 _LINE_EVERY_SECONDS = 15.0
@@ -43,7 +43,7 @@ async def shown_progress(engine: "Engine", batch: str | None) -> AsyncIterator[N
 async def _keep_showing(engine: "Engine", batch: str | None, show: Callable[["Standing"], None]) -> None:
     from sqlalchemy.exc import DBAPIError
 
-    from store.views import standing
+    from store.standing import standing
 
     while True:
         began = monotonic()

@@ -14,9 +14,8 @@ from deployments.cli.wording import ago, ahead, command, count, in_this_shell, p
 from states.holds import REMEDIES, HoldKind, Reason
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from store.views import Standing, Waiting
+    from store.read_only import Database
+    from store.standing import Standing, Waiting
 
 _BAR_WIDTH = 40
 _EXAMPLES = 3
@@ -59,7 +58,7 @@ def print_json(shown: object) -> None:
     typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
 
 
-def print_standing(engine: "Engine", standing: "Standing", *, calls: int, seconds: float) -> None:
+def print_standing(database: "Database", standing: "Standing", *, calls: int, seconds: float) -> None:
     """Print the funnel, who waits for what, and the commands that move them on."""
     typer.echo(typer.style(_title(standing), bold=True))
     if standing.total == 0:
@@ -69,23 +68,23 @@ def print_standing(engine: "Engine", standing: "Standing", *, calls: int, second
     for stage, number in standing.stages.items():
         bar = "█" * (round(_BAR_WIDTH * number / most) or 1 if number else 0)
         typer.echo(f"  {stage:<11}{number:>8,}" + (f"  {typer.style(bar, fg='green')}" if bar else ""))
-    for group in groups(engine, standing):
-        _print_group(engine, group, standing.batch)
+    for group in groups(database, standing):
+        _print_group(database, group, standing.batch)
     typer.echo("")
     for line in _what_comes_next(standing):
         typer.echo(line)
     typer.echo(f"{count(calls, 'call')} to Alloy in {seconds:,.1f} seconds.")
 
 
-def groups(engine: "Engine", standing: "Standing") -> list[Group]:
+def groups(database: "Database", standing: "Standing") -> list[Group]:
     """Return everybody who stands still, by whom they wait for and why; whom an operator must help come first."""
-    from store.views import waiting
+    from store.standing import waiting
 
     found: list[Group] = []
     for kind in _TITLES:
         if not standing.holds.get(kind):
             continue
-        rows = waiting(engine, batch=standing.batch, kind=kind, limit=_LOOKED_AT)
+        rows = waiting(database, batch=standing.batch, kind=kind, limit=_LOOKED_AT)
         reasons = dict.fromkeys(row.reason for row in rows)
         for reason in reasons:
             of_reason = [row for row in rows if row.reason is reason]
@@ -95,7 +94,7 @@ def groups(engine: "Engine", standing: "Standing") -> list[Group]:
     return found
 
 
-def remedy_for(engine: "Engine", group: Group, batch: str | None) -> str:
+def remedy_for(database: "Database", group: Group, batch: str | None) -> str:
     """Return the command that moves the group's first one on, or what has to be done before one can."""
     first = group.examples[0]
     of_batch = f" --batch {batch}" if batch else ""
@@ -105,22 +104,20 @@ def remedy_for(engine: "Engine", group: Group, batch: str | None) -> str:
         case Reason.awaiting_consent:
             return command(f"links{of_batch}")
         case Reason.awaiting_answer | Reason.invalid_answer:
-            names = asked_names(engine, first) or ["FIELD"]
+            names = asked_names(database, first) or ["FIELD"]
             return command(f"answer {first.username} " + " ".join(f"{quoted(name)}=VALUE" for name in names))
         case _:
             return in_this_shell(REMEDIES.get(group.reason, f"`onboard redrive --reason {group.reason}`")).strip("`")
 
 
-def asked_names(engine: "Engine", row: "Waiting") -> list[str]:
+def asked_names(database: "Database", row: "Waiting") -> list[str]:
     """Return the names of the fields that the row's sentence speaks of."""
     from states.forms import parse_form
-    from store.views import story
+    from store.standing import form_of
 
-    for onboarding in story(engine, row.username).onboardings:
-        if onboarding.integration == row.integration and onboarding.form:
-            names = dict.fromkeys(asked.name for block in parse_form(onboarding.form) for asked in block.fields)
-            return [name for name in names if f" {name} " in f" {row.sentence.replace(':', ' ').replace(',', ' ')} "]
-    return []
+    form = parse_form(form_of(database, row.username, row.integration))
+    names = dict.fromkeys(asked.name for block in form for asked in block.fields)
+    return [name for name in names if f" {name} " in f" {row.sentence.replace(':', ' ').replace(',', ' ')} "]
 
 
 def quoted(word: str) -> str:
@@ -135,7 +132,7 @@ def _title(standing: "Standing") -> str:
     return f"{where}: {count(standing.total, 'onboarding')}"
 
 
-def _print_group(engine: "Engine", group: Group, batch: str | None) -> None:
+def _print_group(database: "Database", group: Group, batch: str | None) -> None:
     typer.echo("")
     heading = f"{_TITLES[group.kind]}: {group.number:,} {group.reason}"
     typer.echo(typer.style(heading, bold=True, fg="red" if group.kind is HoldKind.operator else None))
@@ -146,7 +143,7 @@ def _print_group(engine: "Engine", group: Group, batch: str | None) -> None:
     if group.number > len(group.examples):
         typer.echo(f"  and {group.number - len(group.examples):,} more")
     if group.kind is not HoldKind.cancelled:
-        typer.echo(f"  → {remedy_for(engine, group, batch)}")
+        typer.echo(f"  → {remedy_for(database, group, batch)}")
 
 
 def _without_remedy(row: "Waiting") -> str:

@@ -1,5 +1,8 @@
+import os
 import sqlite3
+import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,41 @@ def test_the_folder_of_a_sqlite_file_is_created(tmp_path):
     engine.dispose()
 
     assert (tmp_path / "a" / "b" / "onboard.db").exists()
+
+
+@pytest.fixture
+def _generous_machine() -> Iterator[None]:
+    """Whatever nobody restricts is open to everybody."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def _mode(path: Path) -> str:
+    return oct(stat.S_IMODE(path.stat().st_mode))
+
+
+@pytest.mark.usefixtures("_generous_machine")
+def test_the_folder_and_the_files_that_are_made_are_for_their_owner_alone(tmp_path):
+    folder = tmp_path / ".onboard"
+    engine = make_engine(f"sqlite:///{folder / 'onboard.db'}")
+    with writing(engine) as connection:
+        connection.execute(text("CREATE TABLE written (n INTEGER)"))
+    modes = {file.name: _mode(file) for file in [folder, *folder.iterdir()]}
+    engine.dispose()
+
+    expected = {".onboard": "0o700", "onboard.db": "0o600", "onboard.db-shm": "0o600", "onboard.db-wal": "0o600"}
+    assert modes == expected
+
+
+@pytest.mark.usefixtures("_generous_machine")
+def test_the_folder_and_the_file_that_were_there_keep_their_permissions(tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o770)
+    (folder / "onboard.db").touch(mode=0o660)
+    make_engine(f"sqlite:///{folder / 'onboard.db'}").dispose()
+
+    assert (_mode(folder), _mode(folder / "onboard.db")) == ("0o770", "0o660")
 
 
 @pytest.mark.parametrize(

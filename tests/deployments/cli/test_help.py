@@ -1,7 +1,9 @@
 """What the command costs to start, and that it explains itself."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.resources import files
 
@@ -9,20 +11,31 @@ import pytest
 from typer.main import get_command
 
 from deployments.cli import app, exits
+from states.holds import HoldKind, Reason
+from states.stage import Stage
 from tests.deployments.cli.conftest import Onboard
 
 GROUP = get_command(app)
 COMMANDS = sorted(GROUP.commands)
 
 SAY_WHAT_IS_IMPORTED = """
-import sys
+import json, sys
 from deployments.cli import main
 try:
     main(sys.argv[1:])
 except SystemExit:
     pass
-print({"prefect", "httpx", "aiohttp", "rich"} & set(sys.modules), file=sys.stderr)
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
+SLOW_TO_IMPORT = {"prefect", "httpx", "aiohttp", "rich"}
+
+
+def imported(*words: str) -> set[str]:
+    """Run the command as a process, and return all that it imported."""
+    ended = subprocess.run(
+        [sys.executable, "-c", SAY_WHAT_IS_IMPORTED, *words], capture_output=True, text=True, check=True
+    )
+    return set(json.loads(ended.stderr.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -60,10 +73,32 @@ def test_help_lists_the_exit_codes(onboard: Onboard):
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["status"], ["status", "--json"]])
 def test_starting_up_imports_neither_prefect_nor_an_http_library(words: list[str]):
-    ended = subprocess.run(
-        [sys.executable, "-c", SAY_WHAT_IS_IMPORTED, *words], capture_output=True, text=True, check=True
+    assert not imported(*words) & SLOW_TO_IMPORT
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"]])
+def test_status_of_a_database_that_is_there_needs_no_sqlalchemy(
+    words: list[str], database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ONBOARD_DATABASE_URL", database_url)
+    modules = imported(*words)
+    assert "store.standing" in modules
+    assert not modules & {*SLOW_TO_IMPORT, "sqlalchemy", "sqlmodel"}
+
+
+def test_status_needs_no_sqlalchemy_to_say_who_waits_for_what(put: Callable[..., None]):
+    put(
+        "ada@example.test",
+        stage=Stage.installing,
+        hold=HoldKind.customer,
+        reason=Reason.awaiting_answer,
+        sentence="no answer yet for channel (slack)",
+        form=[{"workflowId": "w", "blockId": "b", "app": "slack", "fields": [{"name": "channel", "type": "text"}]}],
     )
-    assert ended.stderr.strip() == "set()"
+    put("bo@example.test", hold=HoldKind.operator, reason=Reason.rejected, sentence="refused")
+    for words in (["status"], ["status", "--batch", "spring"], ["status", "--batch", "none"]):
+        assert not imported(*words) & {*SLOW_TO_IMPORT, "sqlalchemy", "sqlmodel"}
 
 
 @pytest.mark.parametrize("name", exits._KNOWN)

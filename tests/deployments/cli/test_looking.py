@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,26 @@ def test_status_names_who_waits_and_the_command_that_moves_them_on(onboard: Onbo
     assert "ada@example.test · slack" in shown
     assert "→ onboard links" in shown
     assert shown.index("bo@example.test") < shown.index("ada@example.test"), "whom we can help comes first"
+
+
+def test_status_names_the_fields_that_an_answer_is_missing_for(onboard: Onboard, put: Put):
+    fields = [{"name": name, "type": "text", "required": True} for name in ("channel", "limit")]
+    put(
+        "ada@example.test",
+        stage=Stage.installing,
+        hold=HoldKind.customer,
+        reason=Reason.awaiting_answer,
+        sentence="no answer yet for limit (slack)",
+        form=[{"workflowId": "w", "blockId": "b", "app": "slack", "fields": fields}],
+    )
+    assert "→ onboard answer ada@example.test limit=VALUE\n" in onboard("status").out
+
+
+def test_status_leaves_a_database_that_is_up_to_date_alone(onboard: Onboard, put: Put, home: Path):
+    put("ada@example.test", **AWAITING)
+    before = {file: file.read_bytes() for file in (home / ".onboard").iterdir()}
+    onboard("status")
+    assert {file: file.read_bytes() for file in (home / ".onboard").iterdir()} == before
 
 
 def test_status_fits_into_80_columns_and_is_not_coloured_where_there_is_no_terminal(onboard: Onboard, put: Put):
@@ -113,21 +133,18 @@ def test_show_tells_the_story_with_exactly_the_promised_keys(onboard: Onboard, p
     assert "create_user" in shown
 
 
-def test_links_opens_the_newest_link_of_each_and_prints_it_in_every_form(
-    onboard: Onboard, put: Put, database: str, home: Path
-):
+def test_links_opens_the_links_and_prints_them_in_every_form(onboard: Onboard, put: Put, database: str, home: Path):
     now = datetime.now(UTC)
     put("ada@example.test", **AWAITING, link_issued_at=now)
     vault = Vault.open(None, home / ".onboard")
     engine = make_engine(database)
     with writing(engine) as connection:
         [onboarding_id] = connection.scalars(select(Onboarding.id))
-        for age, url in ((2, "https://old.example.test"), (1, "https://new.example.test/?a=b")):
-            connection.execute(
-                insert(ConsentLink).values(
-                    onboarding_id=onboarding_id, sealed=vault.seal(url), issued_at=now - timedelta(hours=age)
-                )
+        connection.execute(
+            insert(ConsentLink).values(
+                onboarding_id=onboarding_id, sealed=vault.seal("https://new.example.test/?a=b"), issued_at=now
             )
+        )
     engine.dispose()
     [link] = onboard("links", "--json").json
     assert link["username"] == "ada@example.test"
@@ -146,7 +163,7 @@ def test_a_fault_of_our_own_is_one_line_and_its_log_holds_no_values(
     def fail(*_arguments: object) -> None:
         raise RuntimeError("canary-value")
 
-    monkeypatch.setattr("store.views.standing", fail)
+    monkeypatch.setattr("store.standing.standing", fail)
     ended = onboard("status")
     assert ended.code == ExitCode.unexpected
     assert "Traceback" not in ended.err

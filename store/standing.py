@@ -1,0 +1,175 @@
+"""Where everybody stands, and who waits for what: what operators ask most often, so it must be quick to start.
+
+Importing this module imports neither SQLAlchemy nor the tables; :mod:`store.read_only` says why, and how it asks.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from states.holds import HoldKind, Reason
+from states.stage import Stage
+from store.read_only import Database, as_time, ask
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+
+class NotFound(LookupError):
+    """There is no such batch or customer; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where everybody stands. Every onboarding is in exactly one stage, so the stages add up to ``total``."""
+
+    batch: str | None
+    total: int
+    stages: dict[Stage, int]
+    holds: dict[HoldKind, int]
+    reasons: dict[Reason, int]
+    moving: int
+    """Neither completed nor held: due, or in a worker's hands."""
+    leftovers: int
+    """Calls whose effect may be left at Alloy, where it does no harm."""
+    next_due_at: datetime | None
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One onboarding that stands still, and why."""
+
+    username: str
+    integration: str
+    stage: Stage
+    hold: HoldKind
+    reason: Reason
+    sentence: str
+    since: datetime
+    due_at: datetime | None
+    attempts: int
+
+
+def find_batch(database: Database, name: str) -> int:
+    """Return the id of the batch ``name``. Raises :class:`NotFound`."""
+    for (batch_id,) in ask(database, "SELECT id FROM batch WHERE name = :name", name=name):
+        return int(batch_id)
+    latest = ask(database, "SELECT name FROM batch ORDER BY id DESC LIMIT 5")
+    raise NotFound(f"there is no batch {name!r}; the latest are: {', '.join(row[0] for row in latest) or 'none yet'}")
+
+
+def standing(database: Database, batch: str | None = None) -> Standing:
+    """Count everybody, or those of one batch. Raises :class:`NotFound`."""
+    of = {} if batch is None else {"batch_id": find_batch(database, batch)}
+    of_batch = "WHERE batch_id = :batch_id" if of else ""
+    # One statement, so that whoever moves meanwhile is counted once.
+    counts = ask(
+        database,
+        "SELECT stage, hold, reason, count(*), min(due_at) FROM onboarding",
+        of_batch,
+        "GROUP BY stage, hold, reason",
+        **of,
+    )
+    [(calls, seconds)] = ask(
+        database, "SELECT coalesce(sum(calls), 0), coalesce(sum(seconds), 0) FROM run", of_batch, **of
+    )
+    # The words are those of `store.journal.Closing`: a start whose effect could not be found, or a late answer.
+    [(leftovers,)] = ask(
+        database,
+        "SELECT count(*) FROM intent WHERE outcome IN ('leftover', 'late')",
+        "AND onboarding_id IN (SELECT id FROM onboarding WHERE batch_id = :batch_id)" if of else "",
+        **of,
+    )
+    return _added_up(batch, counts, leftovers=int(leftovers), calls=int(calls), seconds=round(float(seconds), 3))
+
+
+def waiting(
+    database: Database, *, batch: str | None = None, kind: HoldKind | None = None, limit: int = 50
+) -> list[Waiting]:
+    """Return who stands still, those whom an operator must help first, then the longest waiting."""
+    chosen: dict[str, object] = {}
+    if batch is not None:
+        chosen["batch_id"] = find_batch(database, batch)
+    if kind is not None:
+        chosen["hold"] = kind.value
+    rows = ask(
+        database,
+        """
+        SELECT customer.username, onboarding.integration, onboarding.stage, onboarding.hold, onboarding.reason,
+               onboarding.sentence, onboarding.stage_since, onboarding.due_at, onboarding.attempts
+        FROM onboarding JOIN customer ON customer.id = onboarding.customer_id
+        WHERE onboarding.hold IS NOT NULL
+        """,
+        *(f"AND onboarding.{column} = :{column}" for column in chosen),
+        "ORDER BY onboarding.hold <> 'operator', onboarding.stage_since, onboarding.id",
+        "LIMIT :limit",
+        limit=limit,
+        **chosen,
+    )
+    return [_waiting(row) for row in rows]
+
+
+def form_of(database: Database, username: str, integration: str) -> "list[dict[str, JsonValue]]":
+    """Return the form that an onboarding has to fill in, as Alloy gave it; empty while it is not known."""
+    rows = ask(
+        database,
+        """
+        SELECT onboarding.form FROM onboarding JOIN customer ON customer.id = onboarding.customer_id
+        WHERE customer.username = :username AND onboarding.integration = :integration AND onboarding.form IS NOT NULL
+        ORDER BY onboarding.id LIMIT 1
+        """,
+        username=username,
+        integration=integration,
+    )
+    form: list[dict[str, JsonValue]] = []
+    for (found,) in rows:
+        form = json.loads(found) if isinstance(found, str) else found
+    return form
+
+
+def _added_up(
+    batch: str | None, counts: Sequence[Sequence[Any]], *, leftovers: int, calls: int, seconds: float
+) -> Standing:
+    stages, holds, reasons = dict.fromkeys(Stage, 0), dict.fromkeys(HoldKind, 0), dict[Reason, int]()
+    moving = 0
+    due: list[datetime] = []
+    for stage, hold, reason, count, due_at in counts:
+        stages[Stage(stage)] += count
+        if hold is not None:
+            holds[HoldKind(hold)] += count
+            reasons[Reason(reason)] = reasons.get(Reason(reason), 0) + count
+        elif stage != Stage.completed:
+            moving += count
+        if due_at is not None:
+            due.append(as_time(due_at))
+    return Standing(
+        batch=batch,
+        total=sum(stages.values()),
+        stages=stages,
+        holds=holds,
+        reasons=reasons,
+        moving=moving,
+        leftovers=leftovers,
+        next_due_at=min(due, default=None),
+        calls=calls,
+        seconds=seconds,
+    )
+
+
+def _waiting(row: Sequence[Any]) -> Waiting:
+    username, integration, stage, hold, reason, sentence, since, due_at, attempts = row
+    return Waiting(
+        username=username,
+        integration=integration,
+        stage=Stage(stage),
+        hold=HoldKind(hold),
+        reason=Reason(reason),
+        sentence=sentence,
+        since=as_time(since),
+        due_at=None if due_at is None else as_time(due_at),
+        attempts=attempts,
+    )
