@@ -129,7 +129,7 @@ def assert_installed_once(world: World, row: Row) -> None:
     assert {repr(one) for one in answers} == {repr(one) for one in row.answers}
 
 
-def assert_everybody_is_installed_once(world: World) -> None:
+def assert_everybody_is_installed_once(world: World, *, asked_again: bool = False) -> None:
     for row in LIST:
         assert_installed_once(world, row)
     ledger, standing = world.ledger(), world.standing()
@@ -139,7 +139,8 @@ def assert_everybody_is_installed_once(world: World) -> None:
     assert (ledger.credentials_created, ledger.unused_credentials) == (CREDENTIALS, 1)
     assert ledger.consents_granted == CONSENTS
     assert ledger.completions == len(LIST)
-    assert ledger.duplicate_user_creates == 1
+    # The adopted user's name is taken; where the look-up after that was refused, Alloy is asked, and says so, again.
+    assert ledger.duplicate_user_creates >= 1 if asked_again else ledger.duplicate_user_creates == 1
     assert standing.stages[Stage.completed] == standing.total == len(LIST)
     assert standing.leftovers == 0
 
@@ -204,7 +205,6 @@ def _told(turned: dict[str, object]) -> str:
     return ", ".join(f"{name}={value}" for name, value in turned.items())
 
 
-@on_sqlite
 @pytest.mark.parametrize("turned", HARMLESS, ids=_told)
 async def test_everybody_is_installed_once_whichever_knob_is_turned(
     database_url: str, tmp_path: Path, turned: dict[str, object]
@@ -224,7 +224,7 @@ async def test_everybody_is_installed_once_under_a_rate_limit(database_url: str,
     async with World(database_url, tmp_path, knobs=knobs) as world:
         await travel(world, patience=timedelta(days=2))
 
-        assert_everybody_is_installed_once(world)
+        assert_everybody_is_installed_once(world, asked_again=True)
         assert any("429" in request.faults for request in world.sandbox.requests)
 
 
