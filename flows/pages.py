@@ -10,7 +10,7 @@ from collections.abc import Callable
 from math import ceil
 from time import monotonic
 
-TASK_RUNS_PER_SECOND = 8.0
+TASK_RUNS_PER_SECOND = 10.0
 SHORT_LIST = 40
 """So many customers are shown one by one however fast Alloy is: their task runs are a burst that a server absorbs."""
 

@@ -29,8 +29,10 @@ _SHARE_OF_TIME = 0.05
 @asynccontextmanager
 async def shown_progress(engine: "Engine", batch: str | None) -> AsyncIterator[None]:
     """Show how far ``batch`` is while the block runs."""
-    show, close = _bar() if sys.stderr.isatty() else _lines()
-    showing = asyncio.create_task(_keep_showing(engine, batch, show))
+    watched = sys.stderr.isatty()
+    show, close = _bar() if watched else _lines()
+    pause = _LOOK_EVERY_SECONDS if watched else _LINE_EVERY_SECONDS
+    showing = asyncio.create_task(_keep_showing(engine, batch, show, pause))
     try:
         yield
     finally:
@@ -40,7 +42,7 @@ async def shown_progress(engine: "Engine", batch: str | None) -> AsyncIterator[N
         close()
 
 
-async def _keep_showing(engine: "Engine", batch: str | None, show: Callable[["Standing"], None]) -> None:
+async def _keep_showing(engine: "Engine", batch: str | None, show: Callable[["Standing"], None], pause: float) -> None:
     from sqlalchemy.exc import DBAPIError
 
     from store.standing import standing
@@ -50,7 +52,7 @@ async def _keep_showing(engine: "Engine", batch: str | None, show: Callable[["St
         with suppress(DBAPIError):  # a look that fails is missed by nobody
             show(await asyncio.to_thread(standing, engine, batch))
         took = monotonic() - began
-        await asyncio.sleep(max(_LOOK_EVERY_SECONDS, took / _SHARE_OF_TIME))
+        await asyncio.sleep(max(pause, took / _SHARE_OF_TIME))
 
 
 def _bar() -> tuple[Callable[["Standing"], None], Callable[[], None]]:
