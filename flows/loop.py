@@ -22,6 +22,9 @@ from store.records import Page, Scope
 SOON = timedelta(seconds=10)
 """A run goes on while anything of its own falls due within this time, or is in another worker's hands."""
 
+RECORDS_PER_CALL = 5
+"""Records in hand for each call that may be in flight: most of a record's time goes into being recorded and claimed."""
+
 _GRACE_SECONDS = 10.0
 _LOOK_EVERY_SECONDS = 0.1
 
@@ -47,7 +50,7 @@ class Loop:
         self._resources = resources
         self._scope = scope
         self._move_page = move_page
-        self._most = 2 * resources.concurrency
+        self._most = RECORDS_PER_CALL * resources.concurrency
         self._budget = PageBudget(due=0)
         self._in_flight: dict[asyncio.Task[Tally], Page] = {}
         self.driven = Driven()
@@ -86,17 +89,19 @@ class Loop:
         # While Alloy asks everybody to wait, what is claimed would only be given back.
         size = self._budget.size(room) if paused <= 0 else 0
         if size > 0:
-            page = await resources.in_thread(
+            claimed = await resources.in_thread(
                 claim,
                 resources.engine,
                 self._scope,
                 worker=resources.worker,
-                limit=size,
+                limit=room,
+                size=size,
                 lease=resources.lease,
                 now=resources.clock.now(),
             )
-            if page is not None:
-                self._start(page)
+            if claimed is not None:
+                for page in claimed.split(size):
+                    self._start(page)
                 return True
         if self._in_flight:
             await self._wait_for_change()
@@ -108,17 +113,17 @@ class Loop:
             self._started = monotonic()
         self.driven.pages += 1
         self._budget.spend()
-        self._resources.pages[page.token] = page
-        self._resources.unfinished[page.token] = len(page.records)
-        task = asyncio.create_task(self._moved(page), name=f"page {page.token}")
+        self._resources.pages[page.key] = page
+        self._resources.unfinished[page.key] = len(page.records)
+        task = asyncio.create_task(self._moved(page), name=f"page {page.key}")
         self._in_flight[task] = page
 
     async def _moved(self, page: Page) -> Tally:
         try:
             return await self._move_page(page)
         finally:
-            self._resources.pages.pop(page.token, None)
-            self._resources.unfinished.pop(page.token, None)
+            self._resources.pages.pop(page.key, None)
+            self._resources.unfinished.pop(page.key, None)
 
     async def _wait_for_change(self) -> None:
         stopped = asyncio.create_task(self._resources.stop.wait())
@@ -170,7 +175,7 @@ class Loop:
         resources = self._resources
         while True:
             await asyncio.sleep(resources.lease.total_seconds() / 3)
-            tokens = [page.token for page in self._in_flight.values()]
+            tokens = list({page.token for page in self._in_flight.values()})
             if tokens:
                 await resources.in_thread(
                     renew, resources.engine, tokens, lease=resources.lease, now=resources.clock.now()
@@ -180,7 +185,7 @@ class Loop:
         """Let what is in flight end, for ``grace`` seconds at most; then cancel it and give its records back."""
         if not self._in_flight:
             return
-        tokens = [page.token for page in self._in_flight.values()]
+        tokens = list({page.token for page in self._in_flight.values()})
         try:
             if grace:
                 await asyncio.wait(self._in_flight, timeout=grace)

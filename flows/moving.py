@@ -40,9 +40,14 @@ async def move_page(page: Page, resources: Resources) -> Tally:
     finished or given back first.
     """
     trigger = BY_SOURCE[page.stage].trigger
-    verdicts = await asyncio.gather(
-        *(move(record, trigger, resources) for record in page.records), return_exceptions=True
-    )
+
+    async def move_one(record: Record) -> Verdict:
+        try:
+            return await move(record, trigger, resources)
+        finally:
+            resources.unfinished[page.key] = resources.unfinished.get(page.key, 1) - 1
+
+    verdicts = await asyncio.gather(*map(move_one, page.records), return_exceptions=True)
     tally: Tally = Counter()
     for verdict in verdicts:
         if isinstance(verdict, BaseException):
@@ -53,13 +58,6 @@ async def move_page(page: Page, resources: Resources) -> Tally:
 
 async def move(record: Record, trigger: Trigger, resources: Resources) -> Verdict:
     """Try to move one record, and record what came of it."""
-    try:
-        return await _move(record, trigger, resources)
-    finally:
-        resources.unfinished[record.token] = resources.unfinished.get(record.token, 1) - 1
-
-
-async def _move(record: Record, trigger: Trigger, resources: Resources) -> Verdict:
     attempt = Attempt(record, resources)
     try:
         evidence = await STEPS[trigger](attempt)

@@ -61,9 +61,9 @@ class Resources:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by whoever interrupts: nothing more is claimed, what is in flight is finished."""
     pages: dict[str, Page] = field(default_factory=dict)
-    """By token: a task is given the token and finds the page here."""
+    """By key: a task is given the key and finds the page here."""
     unfinished: dict[str, int] = field(default_factory=dict)
-    """By token: how many of the page's records are still being worked on."""
+    """By key: how many of the page's records are still being worked on."""
     tallies: dict[str, Tally] = field(default_factory=dict)
     """What came of each page: a task returns a state, and leaves its tally here."""
 

@@ -1,7 +1,7 @@
 """The Prefect tasks: one a trigger, each moving a page.
 
 They are awaited directly, never submitted: a submitted task costs ten times as much and buys nothing, since the page
-is the unit of parallel work. Their parameters are a page's token and a name for people; their result is a named
+is the unit of parallel work. Their parameters are a page's key and a name for people; their result is a named
 state.
 """
 
@@ -50,8 +50,8 @@ TASKS: dict[Trigger, PageTask] = {trigger: _task_for(trigger) for trigger in Tri
 async def run_task(page: Page) -> Tally:
     """Move ``page`` in a task run of its own; return what came of its records."""
     resources = RESOURCES.get()
-    await TASKS[BY_SOURCE[page.stage].trigger](page.token, name_page(page))
-    return resources.tallies.pop(page.token)
+    await TASKS[BY_SOURCE[page.stage].trigger](page.key, name_page(page))
+    return resources.tallies.pop(page.key)
 
 
 def name_page(page: Page) -> str:

@@ -34,26 +34,28 @@ class Outlook:
 
 
 @once_more_after_a_deadlock
-def claim(engine: Engine, scope: Scope, *, worker: str, limit: int, lease: timedelta, now: datetime) -> Page | None:
+def claim(
+    engine: Engine, scope: Scope, *, worker: str, limit: int, size: int = 1, lease: timedelta, now: datetime
+) -> Page | None:
     """Lease up to ``limit`` due onboardings of one stage; None if nothing in ``scope`` is due.
 
-    It is the latest stage that has enough of them to fill half a page, or else the one that has most: what was begun
-    is finished before more is begun, but a page that was meant to be large is not spent on a straggler.
+    It is the latest stage that has enough of them to fill half a page of ``size``, or else the one that has most: what
+    was begun is finished before more is begun, but a page that was meant to be large is not spent on a straggler.
     """
     token = uuid4().hex
     with writing(engine) as connection:
-        stage, ids = _choose(connection, scope, limit, now)
+        stage, ids = _choose(connection, scope, limit, size, now)
         if not ids:
             return None
         taken = _take(connection, ids, token, worker, lease, now)
         return Page(token, stage, load_records(connection, taken, stage)) if taken else None
 
 
-def _choose(connection: Connection, scope: Scope, limit: int, now: datetime) -> tuple[Stage, list[int]]:
+def _choose(connection: Connection, scope: Scope, limit: int, size: int, now: datetime) -> tuple[Stage, list[int]]:
     fullest: tuple[Stage, list[int]] = (LATEST_FIRST[0], [])
     for stage in LATEST_FIRST:
         ids = _due(connection, scope, stage, limit, now)
-        if 2 * len(ids) >= limit:
+        if 2 * len(ids) >= size:
             return stage, ids
         if len(ids) > len(fullest[1]):
             fullest = stage, ids

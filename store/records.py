@@ -92,8 +92,23 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The onboardings that one task run moves together, under one lease."""
+    """The onboardings of one stage that one task run moves together; pages claimed together share their lease."""
 
     token: str
     stage: Stage
     records: list[Record]
+    number: int = 0
+    """Tells the pages of one lease apart."""
+
+    @property
+    def key(self) -> str:
+        """What this page is known by while it is moved."""
+        return f"{self.token}.{self.number}"
+
+    def split(self, size: int) -> list["Page"]:
+        """Return pages of at most ``size`` records each, under the same lease."""
+        starts = range(0, len(self.records), size)
+        return [
+            Page(self.token, self.stage, self.records[start : start + size], number)
+            for number, start in enumerate(starts)
+        ]

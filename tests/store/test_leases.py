@@ -17,9 +17,9 @@ SECOND = timedelta(seconds=1)
 
 
 def take(
-    engine: Engine, now: datetime, *, worker: str = "w1", limit: int = 10, scope: Scope = EVERYTHING
+    engine: Engine, now: datetime, *, worker: str = "w1", limit: int = 10, size: int = 1, scope: Scope = EVERYTHING
 ) -> Page | None:
-    return claim(engine, scope, worker=worker, limit=limit, lease=LEASE, now=now)
+    return claim(engine, scope, worker=worker, limit=limit, size=size, lease=LEASE, now=now)
 
 
 def ids(page: Page | None) -> list[int]:
@@ -50,6 +50,33 @@ def test_the_latest_stage_is_claimed_first(engine: Engine, add: Add, now: dateti
     mapped = add("mapped@example.test", stage=Stage.mapped)
 
     assert ids(take(engine, now)) == [mapped]
+
+
+def test_a_large_page_is_not_spent_on_a_straggler(engine: Engine, add: Add, now: datetime) -> None:
+    new = [add(f"c{number}@example.test") for number in range(4)]
+    add("mapped@example.test", stage=Stage.mapped)
+
+    assert ids(take(engine, now, size=8)) == new
+
+
+def test_the_latest_stage_that_fills_half_a_page_is_claimed_first(engine: Engine, add: Add, now: datetime) -> None:
+    for number in range(4):
+        add(f"c{number}@example.test")
+    mapped = [add(f"mapped{number}@example.test", stage=Stage.mapped) for number in range(2)]
+
+    assert ids(take(engine, now, size=4)) == mapped
+
+
+def test_what_was_claimed_together_is_split_into_pages_of_one_lease(engine: Engine, add: Add, now: datetime) -> None:
+    onboardings = [add(f"c{number}@example.test") for number in range(5)]
+    claimed = take(engine, now)
+    assert claimed is not None
+
+    pages = claimed.split(2)
+
+    assert [ids(page) for page in pages] == [onboardings[:2], onboardings[2:4], onboardings[4:]]
+    assert {page.token for page in pages} == {claimed.token}
+    assert len({page.key for page in pages}) == 3
 
 
 def test_a_page_holds_one_stage_and_at_most_its_limit(engine: Engine, add: Add, now: datetime) -> None:
