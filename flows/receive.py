@@ -13,11 +13,11 @@ from flows.resources import Resources
 from states.failures import Failure, Rejected
 from states.forms import Given
 from store.catalogue import AmbiguousIntegration, UnknownIntegration
-from store.intake import take_in
-from store.lists import ListCheck, check_list, check_rows, read_rows
-from store.mapping_file import MappingRefused, read_mapping
-from store.rows import CustomerRow, Fault, RawRow, build_row
-from store.taking import Intake
+from store.intake.take_in import take_in
+from store.intake.taking import Intake
+from store.lists.check import ListCheck, check_list, check_rows, read_rows
+from store.lists.mapping_file import MappingRefused, read_mapping
+from store.lists.rows import CustomerRow, Fault, RawRow, build_row
 from store.views import some_alloy_user
 
 SINGLE = "one by one"

@@ -72,7 +72,7 @@ class Refused(Exception):
 _KNOWN: dict[str, tuple[ExitCode, str]] = {
     "store.standing.NotFound": (ExitCode.bad_input, "not_found"),
     "flows.receive.ListRefused": (ExitCode.bad_input, "bad_list"),
-    "store.mapping_file.MappingRefused": (ExitCode.bad_input, "bad_mapping"),
+    "store.lists.mapping_file.MappingRefused": (ExitCode.bad_input, "bad_mapping"),
     "states.failures.Halted": (ExitCode.cannot_start, "halted"),
     "states.failures.Failure": (ExitCode.cannot_start, "alloy"),
     "store.engine.DatabaseUrlError": (ExitCode.cannot_start, "database"),

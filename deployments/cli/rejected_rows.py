@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from store.lists import Repeated
-    from store.rows import CustomerRow, Fault
+    from store.lists.check import Repeated
+    from store.lists.rows import CustomerRow, Fault
 
 
 def write_rejected(list_path: Path, checked: "Iterable[CustomerRow | Fault | Repeated]", wanted: Path | None) -> Path:
@@ -15,7 +15,7 @@ def write_rejected(list_path: Path, checked: "Iterable[CustomerRow | Fault | Rep
 
     ``checked`` are the list's rows and faults in the order of their lines. Returns the file.
     """
-    from store.text_file import open_text
+    from store.lists.text_file import open_text
 
     file = wanted or _beside(list_path)
     how = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if wanted else os.O_EXCL)
@@ -30,7 +30,7 @@ def write_rejected(list_path: Path, checked: "Iterable[CustomerRow | Fault | Rep
 
 def _faulty_lines(text: Iterable[str], checked: "Iterable[CustomerRow | Fault | Repeated]") -> Iterator[str]:
     """Yield what stands before the first row, and every row with a fault; a row goes on until the next one begins."""
-    from store.rows import Fault
+    from store.lists.rows import Fault
 
     starts = ((item.line, isinstance(item, Fault)) for item in checked)
     ahead = next(starts, None)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flows.receive import ListRefused, Received
     from flows.resources import Resources
     from flows.settings import Settings
-    from store.rows import Fault as RowFault
+    from store.lists.rows import Fault as RowFault
 
 LONGEST_BATCH_NAME = 200
 _NAMED = 20
@@ -94,15 +94,15 @@ async def _refused(resources: "Resources", handed: Handed, refusal: "ListRefused
 
 
 def _every_fault(resources: "Resources", handed: Handed) -> "list[RowFault]":
-    from store.lists import check_rows, read_rows
-    from store.rows import Fault as RowFault
+    from store.lists.check import check_rows, read_rows
+    from store.lists.rows import Fault as RowFault
 
     checked = check_rows(read_rows(handed.path), resources.catalogue, resources.engine)
     return [item for item in checked if isinstance(item, RowFault)]
 
 
 def _write_rejected(resources: "Resources", handed: Handed) -> Path:
-    from store.lists import check_rows, read_rows
+    from store.lists.check import check_rows, read_rows
 
     checked = check_rows(read_rows(handed.path), resources.catalogue, resources.engine)
     return write_rejected(handed.path, checked, handed.rejected)

@@ -7,8 +7,8 @@ import pytest
 
 from deployments.sandbox.control import SandboxControl
 from store.engine import make_engine, migrate
-from store.intake import take_in
-from store.lists import read_rows
+from store.intake.take_in import take_in
+from store.lists.check import read_rows
 from store.vault import Vault
 from tests.journeys.people import people, write_list
 from tests.journeys.processes import Onboard, Prefect

@@ -11,9 +11,9 @@ from sqlalchemy import update
 from states.holds import HoldKind, Reason
 from states.stage import Stage
 from store.engine import make_engine, migrate, writing
-from store.intake import take_in
+from store.intake.take_in import take_in
+from store.lists.rows import CustomerRow
 from store.models import ONBOARDING
-from store.rows import CustomerRow
 from store.vault import Vault
 from tests.journeys.processes import Onboard
 

@@ -11,10 +11,10 @@ from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
 from store.catalogue import AppEntry, Catalogue, CatalogueEntry
 from store.engine import make_engine, reading, writing
-from store.intake import Intake, ListRefused, take_in
-from store.lists import check_list, check_rows, read_rows
+from store.intake.take_in import Intake, ListRefused, take_in
+from store.lists.check import check_list, check_rows, read_rows
+from store.lists.rows import CustomerRow, Fault, RawRow, build_row
 from store.models import AUTH_VALUE, BATCH, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
-from store.rows import CustomerRow, Fault, RawRow, build_row
 from store.vault import Vault, resolve_reference
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,9 +6,9 @@ import pytest
 
 from states.forms import Given
 from store.catalogue import AppEntry, Catalogue, CatalogueEntry
-from store.lists import Repeated, check_list, check_rows, read_rows
-from store.mapping_file import MappingRefused, read_mapping
-from store.rows import CustomerRow, Fault
+from store.lists.check import Repeated, check_list, check_rows, read_rows
+from store.lists.mapping_file import MappingRefused, read_mapping
+from store.lists.rows import CustomerRow, Fault
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HEADER = "username,full_name,integration,auth.apiKey,map.region\n"

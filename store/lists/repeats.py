@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from store.rows import CustomerRow
+from store.lists.rows import CustomerRow
 
 
 class Earlier(NamedTuple):

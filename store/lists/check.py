@@ -10,12 +10,12 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from store.catalogue import AmbiguousIntegration, AppEntry, Catalogue, CatalogueEntry, UnknownIntegration, fold
-from store.csv_list import read_csv
-from store.json_list import read_jsonl
-from store.repeats import Seen, watching_repeats
-from store.rows import CustomerRow, Fault, build_row
-from store.sealed import names_on_record
-from store.text_file import UnreadableFile, open_text
+from store.lists.csv_list import read_csv
+from store.lists.json_list import read_jsonl
+from store.lists.on_record import names_on_record
+from store.lists.repeats import Seen, watching_repeats
+from store.lists.rows import CustomerRow, Fault, build_row
+from store.lists.text_file import UnreadableFile, open_text
 
 KEPT_FAULTS = 1_000
 """Of a list that is wrong from end to end more would only fill memory; all are counted."""

@@ -1,7 +1,7 @@
 """Takes a checked list in: rows become customers and onboardings, a thousand in one transaction.
 
 Doing it again changes nothing, so a process that dies half-way is simply started again. What a row may still change
-on an onboarding that it made before is decided in :mod:`store.changes`.
+on an onboarding that it made before is decided in :mod:`store.intake.changes`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,15 +14,15 @@ from sqlalchemy import Connection, Engine, or_, select, update
 from states.forms import Given
 from states.holds import HoldKind, Reason
 from states.stage import Stage
-from store.additions import add_customers, add_onboardings
-from store.amendments import amend, changes, find, read_known, sealed_of
 from store.catalogue import Catalogue
-from store.changes import Circumstances, Known
 from store.engine import insert, writing
-from store.lists import Repeated
+from store.intake.additions import add_customers, add_onboardings
+from store.intake.amendments import amend, changes, find, read_known, sealed_of
+from store.intake.changes import Circumstances, Known
+from store.intake.taking import Asked, Intake, Taking, ask
+from store.lists.check import Repeated
+from store.lists.rows import CustomerRow, Fault
 from store.models import BATCH, ONBOARDING, Batch
-from store.rows import CustomerRow, Fault
-from store.taking import Asked, Intake, Taking, ask
 from store.vault import Vault
 
 CHUNK = 1_000
@@ -51,8 +51,7 @@ def take_in(
 ) -> Intake:
     """Take ``rows`` into the batch ``batch_name``, which is made if it is new, and say what became of them.
 
-    ``rows`` are what :func:`store.lists.check_rows` passes on, after :func:`store.lists.check_list` found nothing
-    wrong; with ``accept_valid`` faulty ones are skipped and reported. ``templates`` replace the batch's own, unless
+    ``rows`` are what :func:`store.lists.check.check_rows` passes on, after its ``check_list`` found nothing wrong; with ``accept_valid`` faulty ones are skipped and reported. ``templates`` replace the batch's own, unless
     they are None. Raises :class:`ListRefused`; what was taken in before stays, and taking in again goes on from there.
     """
     if not 1 <= len(batch_name) <= LONGEST_BATCH_NAME:

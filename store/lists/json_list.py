@@ -9,9 +9,9 @@ from typing import Any, TextIO
 
 from pydantic import JsonValue
 
-from store.columns import ColumnFault, recognise
-from store.rows import LONGEST_CELL, Fault, RawRow
-from store.text_file import LONGEST_LINE, line_fault
+from store.lists.columns import ColumnFault, recognise
+from store.lists.rows import LONGEST_CELL, Fault, RawRow
+from store.lists.text_file import LONGEST_LINE, line_fault
 
 _NESTED = ("auth", "map")
 

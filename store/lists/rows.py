@@ -38,7 +38,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """A row as it was read: its columns by the names that :mod:`store.columns` gives them, values as they came."""
+    """A row as it was read: its columns by the names of :mod:`store.lists.columns`, values as they came."""
 
     line: int
     cells: Mapping[str, JsonValue]

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, exists, select, update
 from sqlalchemy import insert as plain_insert
 
-from store.changes import Change, Known, TooLate, busy, decide
+from store.intake.changes import Change, Known, TooLate, busy, decide
+from store.intake.taking import Asked, Taking, sealed_rows
+from store.lists.rows import CustomerRow
 from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
-from store.rows import CustomerRow
-from store.taking import Asked, Taking, sealed_rows
 
 _KNOWN = (
     ONBOARDING.c.id, ONBOARDING.c.batch_id, ONBOARDING.c.customer_id, CUSTOMER.c.username, CUSTOMER.c.full_name,
@@ -23,7 +23,7 @@ _KNOWN = (
     ONBOARDING.c.auth_digest,
     exists().where(INTENT.c.onboarding_id == ONBOARDING.c.id, INTENT.c.closed_at.is_(None)),
 )  # fmt: skip
-"""In the order of the fields of :class:`store.changes.Known`."""
+"""In the order of the fields of :class:`store.intake.changes.Known`."""
 
 
 def read_known(connection: Connection, usernames: Sequence[str], *, lock: bool = False) -> dict[str, list[Known]]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from states.stage import Stage
 from store.catalogue import AmbiguousIntegration, Catalogue, CatalogueEntry, UnknownIntegration, fold
-from store.changes import Circumstances, Known, TooLate
-from store.rows import CustomerRow, Fault
+from store.intake.changes import Circumstances, Known, TooLate
+from store.lists.rows import CustomerRow, Fault
 from store.vault import Vault
 
 KEPT = 1_000

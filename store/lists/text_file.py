@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from store.rows import Fault
+from store.lists.rows import Fault
 
 LONGEST_LINE = 4_000_000
 _SAVE_AS_TEXT = "save it as CSV in UTF-8 (in Excel: CSV UTF-8), or as JSONL"

@@ -16,7 +16,7 @@ from states.holds import HoldKind, Reason
 from states.stage import Stage
 from states.templates import render
 from store.catalogue import CatalogueEntry
-from store.rows import CustomerRow
+from store.lists.rows import CustomerRow
 from store.vault import SealedValueLost, Vault
 
 _MENDED: dict[Reason, frozenset[str]] = {

@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from store.columns import recognise
-from store.rows import LONGEST_CELL, Fault, RawRow
-from store.text_file import LONGEST_LINE, line_fault
+from store.lists.columns import recognise
+from store.lists.rows import LONGEST_CELL, Fault, RawRow
+from store.lists.text_file import LONGEST_LINE, line_fault
 
 _DELIMITERS = (",", ";", "\t")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from states.forms import Given, InvalidAnswer
 from states.templates import check_template
-from store.rows import LONGEST_CELL, Fault
-from store.text_file import UnreadableFile, open_text
+from store.lists.rows import LONGEST_CELL, Fault
+from store.lists.text_file import UnreadableFile, open_text
 
 _SHAPE = 'write {"FIELD": "VALUE"}, or FIELD = "VALUE" in TOML'
 

@@ -10,9 +10,9 @@ from sqlalchemy import insert as plain_insert
 
 from states.stage import Stage
 from store.engine import insert
+from store.intake.taking import Asked, Taking, sealed_rows
+from store.lists.rows import CustomerRow
 from store.models import AUTH_VALUE, CUSTOMER, HISTORY, INTENT, ONBOARDING, Customer, Onboarding
-from store.rows import CustomerRow
-from store.taking import Asked, Taking, sealed_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""From checked rows to onboardings, idempotently: what is new, what may still change, and what is too late."""
