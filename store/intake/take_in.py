@@ -51,8 +51,9 @@ def take_in(
 ) -> Intake:
     """Take ``rows`` into the batch ``batch_name``, which is made if it is new, and say what became of them.
 
-    ``rows`` are what :func:`store.lists.check.check_rows` passes on, after its ``check_list`` found nothing wrong; with ``accept_valid`` faulty ones are skipped and reported. ``templates`` replace the batch's own, unless
-    they are None. Raises :class:`ListRefused`; what was taken in before stays, and taking in again goes on from there.
+    ``rows`` are what :func:`store.lists.check.check_rows` passes on, after ``check_list`` found nothing wrong; with
+    ``accept_valid`` faulty ones are skipped and reported. ``templates`` replace the batch's own, unless they are None.
+    Raises :class:`ListRefused`; what was taken in before stays, and taking in again goes on from there.
     """
     if not 1 <= len(batch_name) <= LONGEST_BATCH_NAME:
         raise ValueError(f"a batch's name has 1 to {LONGEST_BATCH_NAME} characters")
