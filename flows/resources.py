@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 
 from flows.alloy.client import AlloyClient
 from flows.alloy.dialects import Capabilities
+from flows.alloy.transport import Transport
 from flows.clock import Clock, SystemClock
 from flows.pacing import Pacing
 from flows.recorder import Recorder
@@ -46,7 +47,7 @@ class Resources:
     """Everything that a step may use, and the pages that are being moved at this moment."""
 
     engine: Engine
-    executor: ThreadPoolExecutor
+    executor: Executor
     alloy: AlloyClient
     recorder: Recorder
     vault: Vault
@@ -82,10 +83,17 @@ def worker_name() -> str:
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, *, clock: Clock | None = None, pacing: Pacing | None = None, random: Random | None = None
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    pacing: Pacing | None = None,
+    random: Random | None = None,
+    transport: Transport | None = None,
+    executor: Executor | None = None,
 ) -> AsyncIterator[Resources]:
     """Open everything for one flow run and close it afterwards; tables are brought up to date first.
 
+    What passes time, draws lots, carries calls and runs the store can be handed in; by default it is the real thing.
     Raises :class:`states.failures.Halted` without an API key.
     """
     if settings.alloy_api_key is None:
@@ -94,7 +102,7 @@ async def open_resources(
     engine = make_engine(settings.database_url, pool_size=_THREADS)
     host = f"{settings.alloy_base_url} {settings.alloy_api_version}"
     worker = worker_name()
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="store") as executor:
+    with executor or ThreadPoolExecutor(_THREADS, thread_name_prefix="store") as executor:
         try:
             await asyncio.to_thread(migrate, engine)
             learnt = await asyncio.to_thread(load_capabilities, engine, host)
@@ -112,6 +120,7 @@ async def open_resources(
                     pacing=pacing or Pacing(settings.alloy_rate),
                     capabilities=capabilities,
                     deadline=settings.call_deadline.total_seconds(),
+                    transport=transport,
                 ) as alloy,
                 Recorder.open(write_group, executor) as recorder,
             ):

@@ -29,7 +29,7 @@ from flows.alloy.answers import (
 )
 from flows.alloy.dialects import DIALECTS, Capabilities, Dialect, Route
 from flows.alloy.errors import Call, masking, unreadable
-from flows.alloy.transport import Channel
+from flows.alloy.transport import Channel, Transport
 from flows.pacing import Pacing
 from states.failures import Halted, Rejected
 from states.holds import Reason
@@ -71,6 +71,7 @@ class AlloyClient:
         pacing: Pacing | None = None,
         capabilities: Capabilities | None = None,
         deadline: float = 40.0,
+        transport: Transport | None = None,
     ) -> AsyncIterator[Self]:
         """Open a client and close it with the block. Nothing is sent before the first call."""
         if dialect not in DIALECTS:
@@ -87,6 +88,7 @@ class AlloyClient:
             concurrency=concurrency,
             pacing=pacing if pacing is not None else Pacing(),
             deadline=deadline,
+            transport=transport,
         ) as channel:
             yield cls(channel, spoken, learnt)
 

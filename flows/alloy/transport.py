@@ -44,6 +44,10 @@ _IDLE_SECONDS = 4.0
 """Less than Node's five seconds: a POST on a connection that the server is just closing has an unknown outcome."""
 
 
+Transport = httpx.AsyncBaseTransport
+"""What carries requests: by default :class:`AiohttpTransport`."""
+
+
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """Carries httpx's requests over aiohttp, whole bodies at a time, and never sends a POST twice."""
 
@@ -110,7 +114,7 @@ class Channel:
 
     def __init__(
         self,
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         *,
         base_url: str,
         api_key: SecretStr,
@@ -151,7 +155,7 @@ class Channel:
         concurrency: int,
         pacing: Pacing,
         deadline: float,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
     ) -> AsyncIterator[Self]:
         """Open the connections and close them with the block. Raises :class:`Halted` for a key that cannot be sent."""
         key = api_key.get_secret_value()
