@@ -8,9 +8,12 @@ claimed again when its lease runs out.
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
+
+from sqlalchemy.exc import DBAPIError
 
 from flows.pages import SHORT_LIST, PageBudget
 from flows.resources import Resources
@@ -177,12 +180,14 @@ class Loop:
             await asyncio.sleep(resources.lease.total_seconds() / 3)
             tokens = list({page.token for page in self._in_flight.values()})
             if tokens:
-                await resources.in_thread(
-                    renew, resources.engine, tokens, lease=resources.lease, now=resources.clock.now()
-                )
+                with suppress(DBAPIError):  # away for long: what runs out is claimed again, and our writes are fenced
+                    await resources.in_thread(
+                        renew, resources.engine, tokens, lease=resources.lease, now=resources.clock.now()
+                    )
 
     async def _finish(self, grace: float) -> None:
         """Let what is in flight end, for ``grace`` seconds at most; then cancel it and give its records back."""
+        self._resources.alloy.stop()
         if not self._in_flight:
             return
         tokens = list({page.token for page in self._in_flight.values()})

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from flows.pacing import NotWanted
 from flows.resources import Resources
 from flows.steps.attempt import Attempt, Evidence
 from flows.steps.credentials import authenticate
@@ -69,6 +70,9 @@ async def move(record: Record, trigger: Trigger, resources: Resources) -> Verdic
         raise
     except Failure as failure:
         return await _hold(attempt, failure)
+    except NotWanted:
+        await _give_back(attempt)
+        return Verdict.released
     except LeaseLost:
         return Verdict.lost
     return Verdict.moved

@@ -10,6 +10,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
+from sqlalchemy import Engine
 
 from flows.garbage import calm_collector
 from flows.loop import Driven, Loop
@@ -19,8 +20,10 @@ from flows.settings import Settings
 from flows.tally import Tally, describe
 from flows.tasks import run_task
 from states.failures import Halted
+from store.pausing import go_on
 from store.records import Page, Scope
 from store.runs import begin_run, update_run
+from store.standstill import paused_batches, quarantined_cohorts
 from store.views import NotFound, find_batch, find_customer
 
 
@@ -31,6 +34,10 @@ class Watcher:
     on_page: Callable[[Tally], None] | None = None
     on_stop: Callable[[asyncio.Event], None] | None = None
     """Is given the event that ends the run cleanly."""
+    on_end: Callable[[], None] | None = None
+    """Is called when the flow has come to its end, before Prefect is told so."""
+    ended: State[None] | Exception | None = None
+    """How it did: the state, or what it failed with. Whoever watches need not depend on Prefect's having been told."""
     driven: Driven | None = None
     calls: int = 0
     task_runs: int = 0
@@ -70,13 +77,15 @@ async def resume_onboardings(batch: str | None = None) -> State[None]:
     """Go on with whatever is due, of one batch or of all: retries, consents, answers, what a dead worker held.
 
     Args:
-        batch: only this batch.
+        batch: only this batch; if it is paused, it goes on.
     """
 
     async def prepare(resources: Resources) -> Scope:
         if batch is None:
             return Scope()
-        return Scope(batch_id=await resources.in_thread(find_batch, resources.engine, batch))
+        scope = Scope(batch_id=await resources.in_thread(find_batch, resources.engine, batch))
+        await resources.in_thread(go_on, resources.engine, scope.batch_id, resources.clock.now())
+        return scope
 
     return await _run(prepare)
 
@@ -99,6 +108,22 @@ async def onboard_customer(username: str, integration: str, full_name: str = "")
 
 
 async def _run(prepare: Callable[[Resources], Awaitable[Scope]]) -> State[None]:
+    """Run the flow, and let whoever watches know how it ended."""
+    watcher = WATCHER.get() or Watcher()
+    try:
+        state = await _outcome(prepare)
+    except Exception as failure:
+        watcher.ended = failure
+        raise
+    else:
+        watcher.ended = state
+        return state
+    finally:
+        if watcher.on_end is not None:
+            watcher.on_end()
+
+
+async def _outcome(prepare: Callable[[Resources], Awaitable[Scope]]) -> State[None]:
     """Open the resources, find out what is to be moved, and move it; what keeps us from it becomes a named state."""
     try:
         async with open_resources(Settings()) as resources:
@@ -138,7 +163,16 @@ async def _drive(resources: Resources, scope: Scope) -> State[None]:
         )
     if driven.interrupted:
         return Cancelled(name="Interrupted", message=describe(driven.tally))
-    return Completed(name=describe(driven.tally), message=_ahead(driven))
+    held_back = await resources.in_thread(_held_back, resources.engine, scope.batch_id)
+    return Completed(name=describe(driven.tally), message=" ".join([*held_back, _ahead(driven)]))
+
+
+def _held_back(engine: Engine, batch_id: int | None) -> list[str]:
+    cohorts, batches = quarantined_cohorts(engine, batch_id), paused_batches(engine, batch_id)
+    return [
+        *(f"{one.label} is held back at {one.stage}: most were refused ({one.reason})." for one in cohorts),
+        *(f"Batch {one.batch} is paused: {one.why}." for one in batches),
+    ]
 
 
 def _ahead(driven: Driven) -> str:

@@ -24,6 +24,10 @@ _LONGEST_PAUSE = 60.0
 """One absurd ``Retry-After`` must not stop everybody for a day; a look once a minute is no flood."""
 
 
+class NotWanted(Exception):
+    """Whoever waited for a turn has no call to make any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """The permission to start one call."""
@@ -76,16 +80,23 @@ class Pacing:
         until = self._clock() + min(max(seconds, 0.0), _LONGEST_PAUSE)
         self._paused_until = max(self._paused_until, until)
 
-    async def turn(self) -> Turn:
-        """Wait for one's turn to start a call; a cancelled wait uses up nothing."""
+    async def turn(self, wanted: Callable[[], bool] = lambda: True) -> Turn:
+        """Wait for one's turn to start a call; a cancelled wait uses up nothing.
+
+        Raises :class:`NotWanted`, and uses up nothing either, once ``wanted`` says that there is no call to be made.
+        """
+        if not wanted():
+            raise NotWanted
         if not self._waiting and (delay := self._delay()) < _FINEST_SLEEP:
             return self._take(waited=delay > 0)
         self._waiting += 1
         try:
             # The lock is fair: whoever came first is the one that sleeps, everybody else queues behind it.
             async with self._gate:
-                while (delay := self._delay()) >= _FINEST_SLEEP:
+                while (delay := self._delay() if wanted() else 0.0) >= _FINEST_SLEEP:
                     await self._sleep(delay)
+                if not wanted():
+                    raise NotWanted
                 return self._take(waited=True)
         finally:
             self._waiting -= 1

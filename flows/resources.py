@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,11 +19,12 @@ from typing import TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from flows.alloy.client import AlloyClient
 from flows.alloy.dialects import Capabilities
 from flows.alloy.transport import Transport
-from flows.clock import Clock, SystemClock
+from flows.clock import Clock, FollowingClock
 from flows.pacing import Pacing
 from flows.recorder import Recorder
 from flows.settings import Settings
@@ -31,7 +32,7 @@ from flows.tally import Tally
 from states.failures import Halted
 from states.holds import Reason
 from store.catalogue import Catalogue, load, load_capabilities, save_capabilities
-from store.engine import make_engine, migrate
+from store.engine import make_engine, migrate, time_of
 from store.records import Page
 from store.vault import Vault
 from store.work import record_group
@@ -98,20 +99,22 @@ async def open_resources(
     """
     if settings.alloy_api_key is None:
         raise Halted(Reason.unauthorized, "ALLOY_API_KEY is not set: put it into the environment or into .env")
-    clock = clock or SystemClock()
     engine = make_engine(settings.database_url, pool_size=_THREADS)
     host = f"{settings.alloy_base_url} {settings.alloy_api_version}"
     worker = worker_name()
     with executor or ThreadPoolExecutor(_THREADS, thread_name_prefix="store") as executor:
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, executor)
         try:
-            await asyncio.to_thread(migrate, engine)
-            learnt = await asyncio.to_thread(load_capabilities, engine, host)
+            await in_thread(migrate, engine)
+            learnt = await in_thread(load_capabilities, engine, host)
             capabilities = Capabilities.load(learnt)
+            catalogue = await in_thread(load, engine)
 
             def write_group(writes: Sequence[Write]) -> list[int | LeaseLost | None]:
-                return record_group(engine, writes, worker=worker, now=clock.now())
+                return record_group(engine, writes, worker=worker, now=common.now(), budget=settings.failure_budget)
 
             async with (
+                _common_clock(clock, engine, executor, settings.lease) as common,
                 AlloyClient.open(
                     base_url=settings.alloy_base_url,
                     api_key=settings.alloy_api_key,
@@ -120,6 +123,8 @@ async def open_resources(
                     pacing=pacing or Pacing(settings.alloy_rate),
                     capabilities=capabilities,
                     deadline=settings.call_deadline.total_seconds(),
+                    send_within=settings.send_within,
+                    now=common.now,
                     transport=transport,
                 ) as alloy,
                 Recorder.open(write_group, executor) as recorder,
@@ -130,15 +135,41 @@ async def open_resources(
                     alloy=alloy,
                     recorder=recorder,
                     vault=Vault.open(settings.onboard_secret_key, settings.onboard_home),
-                    clock=clock,
+                    clock=common,
                     worker=worker,
                     lease=settings.lease,
                     call_deadline=settings.call_deadline,
                     concurrency=settings.alloy_concurrency,
                     random=random or Random(),  # noqa: S311 - spreads waits, guards nothing
-                    catalogue=await asyncio.to_thread(load, engine),
+                    catalogue=catalogue,
                 )
             if capabilities.save() != learnt:
-                await asyncio.to_thread(save_capabilities, engine, host, capabilities.save())
+                await in_thread(save_capabilities, engine, host, capabilities.save())
         finally:
             engine.dispose()
+
+
+@asynccontextmanager
+async def _common_clock(
+    handed_in: Clock | None, engine: Engine, executor: Executor, lease: timedelta
+) -> AsyncIterator[Clock]:
+    """Give out the clock that all workers have in common, looked at again as often as leases are renewed."""
+    if handed_in is not None:
+        yield handed_in
+        return
+    clock = FollowingClock(partial(time_of, engine))
+    in_thread = partial(asyncio.get_running_loop().run_in_executor, executor)
+    await in_thread(clock.follow)
+
+    async def follow_on() -> None:
+        while True:
+            await clock.sleep((lease / 3).total_seconds())
+            with suppress(DBAPIError):  # what was seen last is good for some minutes more
+                await in_thread(clock.follow)
+
+    following = asyncio.create_task(follow_on(), name="clock")
+    try:
+        yield clock
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)

@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from states.health import USUAL_BUDGET, FailureBudget
+
 Dialect = Literal["seed", "2024-03", "2025-09"]
 
 
@@ -38,7 +40,16 @@ class Settings(BaseSettings):
         default=60, ge=2, description="how long a worker may be silent before its records are taken over"
     )
 
-    @field_validator("alloy_api_key", "onboard_secret_key", "alloy_api_version", "alloy_rate", mode="before")
+    onboard_failure_share: float = Field(
+        default=USUAL_BUDGET.share, ge=0, le=1, description="a batch is paused when more of the latest are refused"
+    )
+    onboard_failure_count: int | None = Field(
+        default=None, ge=0, description="a batch is paused when more than so many are refused; unset: any number"
+    )
+
+    @field_validator(
+        "alloy_api_key", "onboard_secret_key", "alloy_api_version", "alloy_rate", "onboard_failure_count", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object, info: object) -> object:
         if value == "":
@@ -56,6 +67,16 @@ class Settings(BaseSettings):
         return timedelta(seconds=self.onboard_lease_seconds)
 
     @property
+    def failure_budget(self) -> FailureBudget:
+        """How many of a batch may be refused before it is paused."""
+        return FailureBudget(self.onboard_failure_share, self.onboard_failure_count)
+
+    @property
     def call_deadline(self) -> timedelta:
         """How long one call may take: inside the lease, so that its outcome can still be recorded."""
         return min(timedelta(seconds=40), self.lease * (2 / 3))
+
+    @property
+    def send_within(self) -> timedelta:
+        """How long after its intent was written a call may be sent, unless its lease is found to be held still."""
+        return min(timedelta(seconds=10), self.lease / 3)

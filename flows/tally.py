@@ -14,6 +14,7 @@ class Verdict(StrEnum):
     waiting = auto()
     operator = auto()
     lost = auto()
+    released = auto()
 
 
 Tally = Counter[Verdict]
@@ -31,6 +32,7 @@ _WORDS = {
     Verdict.retry: "to be tried again",
     Verdict.operator: "for an operator",
     Verdict.lost: "taken over",
+    Verdict.released: "given back",
 }
 
 

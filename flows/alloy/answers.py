@@ -1,16 +1,17 @@
 """What Alloy answers, read as tolerantly as its versions differ from each other.
 
 Versions rename fields (``name`` and ``connector``, ``app`` and ``primaryConnector``, ``blocks`` and ``connectors``),
-wrap an answer in ``data`` or do not, and add fields at will: all of that is accepted. An id that is missing or empty is
-not: an answer without it proves nothing, and whoever asked must take its outcome as unknown.
+wrap an answer in ``data`` or do not, and add fields at will: all of that is accepted. An id that is missing, empty or
+no id by its looks is not: an answer without it proves nothing, and whoever asked must take its outcome as unknown.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -22,12 +23,8 @@ from pydantic import (
     ValidationError,
 )
 
+from flows.alloy.body import UnreadableAnswer
 from states.forms import FormBlock, parse_form
-
-
-class UnreadableAnswer(ValueError):
-    """The answer is no JSON, or lacks what it must carry; the text never quotes it."""
-
 
 _TIME = TypeAdapter(datetime)
 
@@ -38,7 +35,28 @@ def _time_or_none(value: object) -> datetime | None:
         time = _TIME.validate_python(value)
     except ValidationError:
         return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    try:  # in one zone, so that the later of two texts is the later time
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _id(value: object) -> object:
+    """Refuse what cannot be an id, whatever ids look like: it would be kept, sent back and built upon."""
+    if isinstance(value, bool | float):
+        raise ValueError("an id is a text, or a whole number")  # noqa: TRY004 - pydantic takes no TypeError
+    if isinstance(value, str) and (not value.isprintable() or value != value.strip() or "\ufffd" in value):
+        raise ValueError("an id is made of letters that can be seen")
+    return value
+
+
+def _web_address(url: SecretStr) -> SecretStr:
+    """Refuse what nobody can follow: a customer would be sent it."""
+    plain = url.get_secret_value()
+    address = urlsplit(plain)
+    if address.scheme not in ("http", "https") or not address.hostname or not plain.isprintable() or " " in plain:
+        raise ValueError("a link is a web address")
+    return url
 
 
 def _ids(value: object) -> set[str]:
@@ -57,7 +75,7 @@ def _list(value: object) -> object:
     return [value] if isinstance(value, dict) else value
 
 
-Id = Annotated[str, Field(min_length=1)]
+Id = Annotated[str, BeforeValidator(_id), Field(min_length=1, max_length=255)]
 Time = Annotated[datetime | None, BeforeValidator(_time_or_none)]
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 Flag = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
@@ -183,19 +201,10 @@ class CreatedCredential(_Answer):
 class OauthLink(_Answer):
     """The answer to asking for a consent link; whoever opens it attaches an account to the user, so it is a secret."""
 
-    url: Annotated[SecretStr, Field(min_length=1)] = Field(alias="oauthUrl")
+    url: Annotated[SecretStr, AfterValidator(_web_address)] = Field(alias="oauthUrl")
 
 
 AnswerT = TypeVar("AnswerT", bound=_Answer)
-
-
-def decode(content: bytes) -> JsonValue:
-    """Read a body as JSON, once more if it is a JSON text that holds JSON. Raises :class:`UnreadableAnswer`."""
-    try:
-        answer: JsonValue = json.loads(content)
-        return json.loads(answer) if isinstance(answer, str) else answer
-    except (ValueError, RecursionError):
-        raise UnreadableAnswer("the answer is no JSON") from None
 
 
 def read(model: type[AnswerT], answer: JsonValue) -> AnswerT:

@@ -6,9 +6,11 @@ carried out is never repeated: it raises ``Transient`` with ``Effect.unknown``, 
 again.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Self
+from unicodedata import normalize
 
 from pydantic import JsonValue, SecretStr
 
@@ -22,13 +24,14 @@ from flows.alloy.answers import (
     Integration,
     OauthLink,
     StartedInstallation,
-    UnreadableAnswer,
     User,
     read,
     read_list,
 )
+from flows.alloy.body import UnreadableAnswer
 from flows.alloy.dialects import DIALECTS, Capabilities, Dialect, Route
 from flows.alloy.errors import Call, masking, unreadable
+from flows.alloy.permit import Permit
 from flows.alloy.transport import Channel, Transport
 from flows.pacing import Pacing
 from states.failures import Halted, Rejected
@@ -44,6 +47,10 @@ _NO_SUCH_THING = (400, 404)
 _MISSES_THAT_COUNT = 3
 """How often a route must deny what the list shows before it is believed to be missing."""
 _NO_SUCH_ROUTE_OR_THING = (400, 404, 405)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class AlloyClient:
@@ -71,6 +78,8 @@ class AlloyClient:
         pacing: Pacing | None = None,
         capabilities: Capabilities | None = None,
         deadline: float = 40.0,
+        send_within: timedelta = timedelta(seconds=10),
+        now: Callable[[], datetime] = _utc_now,
         transport: Transport | None = None,
     ) -> AsyncIterator[Self]:
         """Open a client and close it with the block. Nothing is sent before the first call."""
@@ -88,6 +97,8 @@ class AlloyClient:
             concurrency=concurrency,
             pacing=pacing if pacing is not None else Pacing(),
             deadline=deadline,
+            send_within=send_within,
+            now=now,
             transport=transport,
         ) as channel:
             yield cls(channel, spoken, learnt)
@@ -101,6 +112,17 @@ class AlloyClient:
     def pacing(self) -> Pacing:
         """How fast this client may call; ``pacing.paused_for()`` tells when Alloy has asked everybody to wait."""
         return self._channel.pacing
+
+    def stop(self) -> None:
+        """Begin nothing new: calls that follow an intent are still made, others raise ``flows.pacing.NotWanted``."""
+        self._channel.stop()
+
+    def permit(self) -> AbstractAsyncContextManager[Permit]:
+        """Wait for the turn of a call that changes something, before its intent is written; make it inside the block.
+
+        Raises ``Transient``, with nothing done, if Alloy wants nobody to call for longer than is worth waiting here.
+        """
+        return self._channel.permit()
 
     async def create_user(self, username: str, full_name: str | None = None) -> str:
         """Create a user and return its id. A taken username is ``Rejected`` with status 400, 409 or 422."""
@@ -117,12 +139,13 @@ class AlloyClient:
         answer = await self._channel.send(call)
         invalid = answer.get("invalidUsers") if isinstance(answer, dict) else None
         rows = invalid if isinstance(invalid, list) else []
-        return frozenset(str(row["username"]) for row in rows if isinstance(row, dict) and row.get("username"))
+        names = (row.get("username") for row in rows if isinstance(row, dict))
+        return frozenset(name for name in names if name and isinstance(name, str))
 
     async def get_user(self, user: str) -> User | None:
         """Look a user up by id or username; None if there is none."""
         try:
-            return await self._read(User, _call(self._routes.get_user, user=user))
+            return await self._read(User, _call(self._routes.get_user, user=user), lambda found: _is_user(found, user))
         except Rejected as refusal:
             if refusal.status in _NO_SUCH_THING:
                 return None
@@ -141,7 +164,7 @@ class AlloyClient:
         if self.capabilities.get_integration is not False:
             call = _call(self._routes.get_integration, query=[("userId", user)], integration=integration_id)
             try:
-                found = await self._read(Integration, call)
+                found = await self._read(Integration, call, lambda found: found.integration_id == integration_id)
             except Rejected as refusal:
                 if refusal.status not in _NO_SUCH_ROUTE_OR_THING:
                     raise
@@ -236,8 +259,9 @@ class AlloyClient:
         """
         if self.capabilities.installations is False:
             return None
+        call = _call(self._routes.get_installation, installation=installation_id)
         try:
-            found = await self._read(Installation, _call(self._routes.get_installation, installation=installation_id))
+            found = await self._read(Installation, call, lambda found: found.installation_id == installation_id)
         except Rejected as refusal:
             if refusal.status not in _NO_SUCH_ROUTE_OR_THING:
                 raise
@@ -248,12 +272,17 @@ class AlloyClient:
         self.capabilities.installations = True
         return found
 
-    async def _read(self, model: type[AnswerT], call: Call) -> AnswerT:
+    async def _read(
+        self, model: type[AnswerT], call: Call, is_asked_for: Callable[[AnswerT], bool] = lambda _found: True
+    ) -> AnswerT:
         answer = await self._channel.send(call)
         try:
-            return read(model, answer)
+            found = read(model, answer)
         except UnreadableAnswer as fault:
             raise unreadable(call, str(fault)) from None
+        if not is_asked_for(found):  # a cache in between, or a route that takes names for ids: never adopt a stranger
+            raise unreadable(call, f"it is about another {model.__name__}")
+        return found
 
     async def _read_list(self, model: type[AnswerT], call: Call) -> list[AnswerT]:
         answer = await self._channel.send(call)
@@ -280,6 +309,15 @@ def _call(
         secrets=tuple(secrets),
         everywhere=route.everywhere,
     )
+
+
+def _is_user(found: User, asked: str) -> bool:
+    """Tell whether the user who was found is the one asked for by id or by name, however names are compared there."""
+    return found.user_id == asked or found.username is None or _plainly(found.username) == _plainly(asked)
+
+
+def _plainly(username: str) -> str:
+    return "".join(normalize("NFKC", username).casefold().split())
 
 
 def _user(username: str, full_name: str | None) -> dict[str, JsonValue]:

@@ -26,6 +26,7 @@ from urllib.parse import quote, quote_plus
 
 from pydantic import JsonValue, SecretStr
 
+from flows.alloy.body import UnreadableAnswer, decode
 from states.failures import Effect, Failure, Halted, Rejected, Transient
 from states.holds import Reason
 
@@ -137,7 +138,7 @@ def refused(call: Call, status: int, headers: Mapping[str, str], content: bytes,
         BY_STATUS.get(status) or BY_STATUS_CLASS.get(status // 100, BROKEN),
         f"was answered {status}{known_as}" + (f": {message}" if message else ""),
         status=status,
-        retry_after=parse_retry_after(headers.get("retry-after", ""), datetime.now(UTC)),
+        retry_after=parse_retry_after(headers.get("retry-after", ""), _now_at_alloy(headers)),
     )
 
 
@@ -166,12 +167,24 @@ def parse_retry_after(header: str, now: datetime) -> timedelta | None:
     text = header.strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return timedelta(seconds=min(float(text), _DAY))
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
+    until = _parse_date(text)
+    if until is None:
         return None
-    left = (until if until.tzinfo else until.replace(tzinfo=UTC)) - now
-    return timedelta(seconds=min(max(left.total_seconds(), 0.0), _DAY))
+    return timedelta(seconds=min(max((until - now).total_seconds(), 0.0), _DAY))
+
+
+def _now_at_alloy(headers: Mapping[str, str]) -> datetime:
+    """Return the time of the clock that a date in ``Retry-After`` was read from: ours may be wrong by an hour."""
+    here, there = datetime.now(UTC), _parse_date(headers.get("date", ""))
+    return there if there is not None and abs((there - here).total_seconds()) < _DAY else here
+
+
+def _parse_date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # its parser meets nonsense in many ways
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 _DAY = 86_400.0
@@ -227,13 +240,14 @@ def _folded(text: str) -> str:
 def _message(content: bytes, hidden: Iterable[str]) -> str:
     """Find the vendor's own words in a body, and make them fit to be shown; nothing else of a body ever is."""
     try:
-        body: JsonValue = json.loads(content)
-    except (ValueError, RecursionError):
+        words = _words(decode(content))
+    except UnreadableAnswer:
         return ""
-    words = _words(body)
-    one_line = " ".join(words[:_READ].replace("\0", " ").split())
+    one_line = " ".join(words[:_READ].replace("\ufffd", " ").split())
     # What a vendor calls a URL carries what we sent in its query.
-    shown = masked(re.sub(r"\?\S*=\S*", "?…", one_line), hidden)
+    known = masked(re.sub(r"\?\S*=\S*", "?…", one_line), hidden)
+    # Afterwards, for a secret may hold such letters too.
+    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in known)
     return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"
 
 

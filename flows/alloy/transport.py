@@ -10,9 +10,9 @@ errors of making one count as not sent.
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Self
 
@@ -21,11 +21,10 @@ import httpx
 from pydantic import JsonValue, SecretStr
 from yarl import URL
 
-from flows.alloy.answers import UnreadableAnswer, decode
+from flows.alloy.body import UnreadableAnswer, decode
 from flows.alloy.errors import (
     BY_EXCEPTION,
     NOT_SENT,
-    SLOWED,
     WRONG_HOST,
     Call,
     judged,
@@ -34,12 +33,15 @@ from flows.alloy.errors import (
     unreadable,
 )
 from flows.alloy.patience import LONGEST_WAIT, patiently
-from flows.pacing import Pacing
+from flows.alloy.permit import PERMIT, Permit
+from flows.pacing import Pacing, Turn
 from states.failures import Failure, Halted, Rejected, Transient
 from states.holds import Reason
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
+PERMITS_PER_SLOT = 3
+"""Calls that may stand between their turn and their answer, for each that may be in flight: intents take their time."""
 _IDLE_SECONDS = 4.0
 """Less than Node's five seconds: a POST on a connection that the server is just closing has an unknown outcome."""
 
@@ -122,6 +124,8 @@ class Channel:
         concurrency: int,
         pacing: Pacing,
         deadline: float,
+        send_within: timedelta,
+        now: Callable[[], datetime],
     ) -> None:
         self._transport = transport
         self._base_url = base_url
@@ -138,7 +142,11 @@ class Channel:
         ]
         self._headers_with_body = [*self._headers, (b"Content-Type", b"application/json")]
         self._slots = asyncio.Semaphore(concurrency)
+        self._permits = asyncio.Semaphore(PERMITS_PER_SLOT * concurrency)
         self._deadline = deadline
+        self._send_within = send_within
+        self._now = now
+        self._stopping = False
         self._answered = False
         self._understood = False
         self.pacing = pacing
@@ -155,6 +163,8 @@ class Channel:
         concurrency: int,
         pacing: Pacing,
         deadline: float,
+        send_within: timedelta,
+        now: Callable[[], datetime],
         transport: Transport | None = None,
     ) -> AsyncIterator[Self]:
         """Open the connections and close them with the block. Raises :class:`Halted` for a key that cannot be sent."""
@@ -173,19 +183,41 @@ class Channel:
                 concurrency=concurrency,
                 pacing=pacing,
                 deadline=deadline,
+                send_within=send_within,
+                now=now,
             )
+
+    @asynccontextmanager
+    async def permit(self) -> AsyncIterator[Permit]:
+        """Wait for the turn of one call that changes something; the first one made in this block has it.
+
+        Raises ``Transient``, with nothing done, if Alloy wants nobody to call for longer than is worth waiting here.
+        """
+        async with self._permits:
+            permit = Permit(await self._turn(), self._now, self._send_within)
+            token = PERMIT.set(permit)
+            try:
+                yield permit
+            finally:
+                PERMIT.reset(token)
+
+    def stop(self) -> None:
+        """Give turns only to calls that belong to an intent from now on; whatever else waits raises ``NotWanted``."""
+        self._stopping = True
 
     async def send(self, call: Call) -> JsonValue:
         """Make a call and return its answer, read as JSON; raises one of the four failures."""
         return await patiently(lambda: self._attempt(call))
 
     async def _attempt(self, call: Call) -> JsonValue:
+        permit = PERMIT.get() if call.method == "POST" else None
         # The slot comes first: a turn taken while all slots are busy would start its call at some later, crowded time.
         async with self._slots:
-            if (left := self.pacing.paused_for()) > LONGEST_WAIT:
-                # Judged, not slept through: the run can end, and say when it goes on.
-                raise judged(call, SLOWED, "was not sent: Alloy asked us to wait", retry_after=timedelta(seconds=left))
-            turn = await self.pacing.turn()
+            turn = permit.take_turn() if permit is not None and not self.pacing.paused_for() else None
+            if turn is None:
+                turn = await self._turn()
+            if permit is not None:
+                await permit.confirm()
             response = await self._exchange(call)
         if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             self.pacing.succeeded(turn)
@@ -198,6 +230,15 @@ class Channel:
             asked = failure.retry_after if isinstance(failure, Transient) else None
             self.pacing.refused(turn, asked.total_seconds() if asked else None)
         raise failure
+
+    async def _turn(self) -> Turn:
+        if (left := self.pacing.paused_for()) > LONGEST_WAIT:
+            # Judged, not slept through: the run can end, and say when it goes on.
+            raise Transient(
+                Reason.rate_limited, "nothing was sent: Alloy asked us to wait", retry_after=timedelta(seconds=left)
+            )
+        begun = PERMIT.get() is not None
+        return await self.pacing.turn(lambda: begun or not self._stopping)
 
     async def _exchange(self, call: Call) -> httpx.Response:
         try:

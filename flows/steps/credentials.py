@@ -31,17 +31,12 @@ async def authenticate(attempt: Attempt) -> Evidence:
     shared = shared_credential(record)
     if shared is not None:
         return Evidence({"credential_id": shared}, "shares the credential of the customer's other onboarding")
-    missing = [name for name in app.properties if name not in record.auth_names]
-    if missing:
-        raise Rejected(Reason.missing_auth, f"{app.app} needs {', '.join(f'auth.{name}' for name in missing)}")
-    values = _unseal(attempt)
-    with masking(values.values()):
-        if app.is_oauth:
-            return await _await_consent(attempt, app, values)
-        return await _create_credential(attempt, app, values)
+    if app.is_oauth:
+        return await _await_consent(attempt, app)
+    return await _create_credential(attempt, app)
 
 
-async def _await_consent(attempt: Attempt, app: AppEntry, values: dict[str, SecretStr]) -> Evidence:
+async def _await_consent(attempt: Attempt, app: AppEntry) -> Evidence:
     record, alloy = attempt.record, attempt.resources.alloy
     if record.snapshot is None:
         await attempt.learn(snapshot=await _take_snapshot(attempt))
@@ -50,18 +45,25 @@ async def _await_consent(attempt: Attempt, app: AppEntry, values: dict[str, Secr
         if found is not None:
             return found
     if record.link_issued_at is None:
-        link = await alloy.oauth_url(_user(record), app.app, values)
+        values = _values(attempt, app)
+        with masking(values.values()):
+            link = await alloy.oauth_url(_user(record), app.app, values)
         await attempt.issue_link(link.get_secret_value())
     raise Waiting(Reason.awaiting_consent, f"the customer has not consented to {app.app} yet")
 
 
-async def _create_credential(attempt: Attempt, app: AppEntry, values: dict[str, SecretStr]) -> Evidence:
+async def _create_credential(attempt: Attempt, app: AppEntry) -> Evidence:
     record, alloy = attempt.record, attempt.resources.alloy
+    if record.intent is None:
+        _values(attempt, app)  # or else nothing is begun
     if record.snapshot is None:
         attempt.remember(snapshot=await _take_snapshot(attempt))
 
     async def call() -> Evidence:
-        return Evidence({"credential_id": await alloy.create_credential(_user(record), app.app, values)})
+        # Not before: what an earlier call did is found without them, though the values or their key be gone by now.
+        values = _values(attempt, app)
+        with masking(values.values()):
+            return Evidence({"credential_id": await alloy.create_credential(_user(record), app.app, values)})
 
     async def look_up() -> Evidence | None:
         return await _look_for_granted(attempt, app)
@@ -142,7 +144,10 @@ def _time_text(time: datetime | None) -> str:
     return time.isoformat() if time else ""
 
 
-def _unseal(attempt: Attempt) -> dict[str, SecretStr]:
+def _values(attempt: Attempt, app: AppEntry) -> dict[str, SecretStr]:
+    absent = [name for name in app.properties if name not in attempt.record.auth_names]
+    if absent:
+        raise Rejected(Reason.missing_auth, f"{app.app} needs {', '.join(f'auth.{name}' for name in absent)}")
     vault = attempt.resources.vault
     try:
         return {

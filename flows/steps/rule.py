@@ -7,19 +7,20 @@ seconds apart, later than the call could still be under way; unless calling agai
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from hashlib import sha256
 
 from pydantic import JsonValue, TypeAdapter
 
+from flows.alloy.permit import Permit
 from flows.steps.attempt import Attempt, Evidence
 from states.failures import Effect, Failure, Halted, Rejected, Transient
 from states.holds import LOOK_AFTER_UNKNOWN, Reason
 from states.transitions import BY_SOURCE
 from store.journal import Close, Closing, NewIntent
 from store.records import OpenIntent
-from store.writes import Begin
+from store.writes import Begin, Prolong
 
 _EVIDENCE: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 
@@ -99,8 +100,21 @@ def _look_again(why: str, wait: timedelta) -> Transient:
 
 
 async def _call(attempt: Attempt, change: Change, earlier: OpenIntent | None) -> Evidence:
-    record, resources = attempt.record, attempt.resources
-    now = resources.clock.now()
+    async with attempt.resources.alloy.permit() as permit:
+        intent_id = await _intend(attempt, change, earlier, permit)
+        try:
+            evidence = await change.call()
+        except Failure as failure:
+            if _did_nothing(failure):
+                attempt.closes = Close(intent_id, Closing.nothing)
+            raise
+        attempt.closes = Close(intent_id, Closing.answered, _plain(evidence))
+        return evidence
+
+
+async def _intend(attempt: Attempt, change: Change, earlier: OpenIntent | None, permit: Permit) -> int:
+    """Write the intent of a call that is sent while ``permit`` is good; return its id."""
+    record, deadline = attempt.record, attempt.resources.call_deadline
     replaces = None
     if earlier is not None:
         outcome = Closing.leftover if change.again is Again.leaves_leftover else Closing.absent
@@ -109,17 +123,15 @@ async def _call(attempt: Attempt, change: Change, earlier: OpenIntent | None) ->
         onboarding_id=record.id,
         trigger=BY_SOURCE[record.stage].trigger,
         digest=sha256(change.request.encode()).hexdigest(),
-        settled_at=now + resources.call_deadline,
+        settled_at=permit.send_by + deadline,
     )
     intent_id = await attempt.begin(Begin(record, intent, replaces, attempt.remembers))
-    try:
-        evidence = await change.call()
-    except Failure as failure:
-        if _did_nothing(failure):
-            attempt.closes = Close(intent_id, Closing.nothing)
-        raise
-    attempt.closes = Close(intent_id, Closing.answered, _plain(evidence))
-    return evidence
+
+    async def prolong(send_by: datetime) -> None:
+        await attempt.resources.recorder.write(Prolong(record, intent_id, send_by + deadline))
+
+    permit.prolonged_by(prolong)
+    return intent_id
 
 
 def _did_nothing(failure: Failure) -> bool:

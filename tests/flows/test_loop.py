@@ -109,6 +109,26 @@ async def test_what_a_killed_process_held_is_finished_by_the_next(database_url: 
 
 
 @on_sqlite
+async def test_calls_that_queue_for_their_turn_have_no_intent_yet(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 60)
+        world.rate = 20.0
+        most_open = 0
+        async with a_process(world) as resources:
+            running = asyncio.create_task(world.loop(resources).run())
+            while len(world.sandbox.requests) < 30:
+                most_open = max(most_open, open_intents(world))
+                await asyncio.sleep(0.002)
+            in_hand = leased(world)
+            resources.stop.set()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    assert in_hand > 40
+    assert 0 < most_open < 15
+
+
+@on_sqlite
 async def test_what_another_process_holds_is_waited_for(database_url: str, tmp_path: Path) -> None:
     async with World(database_url, tmp_path) as world:
         world.add()
@@ -186,6 +206,23 @@ async def test_a_run_that_is_stopped_finishes_what_is_in_flight_and_gives_the_re
         assert (leased(world), open_intents(world)) == (0, 0)
         assert 0 < world.standing().moving <= 40
         assert world.standing().holds == dict.fromkeys(HoldKind, 0)
+
+
+@on_sqlite
+async def test_a_run_that_is_stopped_begins_nothing_that_was_still_queueing(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 60)
+        world.rate = 10.0
+        async with a_process(world) as resources:
+            running = asyncio.create_task(world.loop(resources).run())
+            await until(lambda: len(world.sandbox.requests) >= 15)
+            resources.stop.set()
+            asked = len(world.sandbox.requests)
+            driven = await running
+
+        assert driven.tally["released"] > 20
+        assert len(world.sandbox.requests) - asked < 10
+        assert (leased(world), open_intents(world)) == (0, 0)
 
 
 @on_sqlite

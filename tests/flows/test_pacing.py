@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from flows.pacing import CEILING, Pacing
+from flows.pacing import CEILING, NotWanted, Pacing
 
 
 class FakeTime:
@@ -281,3 +281,20 @@ async def test_in_real_time_many_callers_keep_the_rate() -> None:
     await asyncio.gather(*(caller() for _ in range(40)))
 
     assert len(begun) / (begun[-1] - begun[0]) < 2000 * 1.3
+
+
+async def test_whoever_is_not_wanted_any_more_leaves_the_queue_and_uses_up_no_turn() -> None:
+    fake = FakeTime()
+    pacing = Pacing(1, clock=fake.clock, sleep=fake.sleep)
+    await pacing.turn()
+    wanted = [True]
+    queued = [asyncio.create_task(pacing.turn(lambda: wanted[0])) for _ in range(5)]
+    await asyncio.sleep(0)
+    wanted[0] = False
+
+    came = await asyncio.gather(*queued, return_exceptions=True)
+    asked = fake.now
+    await pacing.turn()
+
+    assert [type(one) for one in came] == [NotWanted] * 5
+    assert fake.now - asked <= 1

@@ -87,6 +87,8 @@ class World(AbstractAsyncContextManager["World"]):
         self.api_key = KEY
         self.lease_seconds = 60.0
         self.rate = 100_000.0
+        self.concurrency = 20
+        self.failure_count: int | None = None
         self.address: str | None = None
         """Where processes call instead of the local Alloy itself."""
 
@@ -107,6 +109,8 @@ class World(AbstractAsyncContextManager["World"]):
             alloy_base_url=self.address or self.sandbox.url,
             alloy_api_version=self.dialect,
             alloy_rate=self.rate,
+            alloy_concurrency=self.concurrency,
+            onboard_failure_count=self.failure_count,
             onboard_home=self.home,
             onboard_database_url=self.database_url,
             onboard_lease_seconds=self.lease_seconds,

@@ -306,7 +306,7 @@ async def test_app_names_come_from_the_credentials_then_the_connectors_then_the_
     changes: dict[str, object], expected: list[str]
 ) -> None:
     shown = {**INTEGRATION, "app": "Magento 2", **changes}
-    _, found = await asked_for(lambda client: client.get_integration("i1", "u1"), {"data": shown})
+    _, found = await asked_for(lambda client: client.get_integration(shown["integrationId"], "u1"), {"data": shown})
 
     assert found.app_names[: len(expected)] == expected
 
@@ -414,7 +414,8 @@ async def test_credential_ids_of_an_installation_are_a_map_or_a_list(
     credential_ids: object, expected: set[str]
 ) -> None:
     _, found = await asked_for(
-        lambda client: client.get_installation("n1"), {"data": {**INSTALLATION, "credentialIds": credential_ids}}
+        lambda client: client.get_installation(INSTALLATION["installationId"]),
+        {"data": {**INSTALLATION, "credentialIds": credential_ids}},
     )
 
     assert found.credential_ids == expected
@@ -645,3 +646,32 @@ async def test_calls_are_counted() -> None:
         await client.list_users()
 
         assert client.calls == 3
+
+
+# answers about somebody else
+
+
+@pytest.mark.parametrize("found", ["bob@example.test", "ada"])
+async def test_a_user_of_another_name_is_never_taken_for_the_one_asked_for(found: str) -> None:
+    with pytest.raises(Transient) as raised:
+        await asked_for(lambda client: client.get_user("ada@example.test"), {"userId": "u1", "username": found})
+
+    assert raised.value.reason is Reason.unreadable_answer
+
+
+@pytest.mark.parametrize("found", ["Ada@example.test ", "ADA@EXAMPLE.TEST", None])
+async def test_a_user_whose_name_is_spelt_otherwise_there_is_the_one_asked_for(found: str | None) -> None:
+    _, user = await asked_for(lambda client: client.get_user("ada@example.test"), {"userId": "u1", "username": found})
+
+    assert user.user_id == "u1"
+
+
+async def test_an_integration_or_an_installation_of_another_id_is_not_the_one_asked_for() -> None:
+    for look_up, other in (
+        (lambda client: client.get_integration("i1", "u1"), {**INTEGRATION, "integrationId": "i2"}),
+        (lambda client: client.get_installation("n1"), {**INSTALLATION, "installationId": "n2"}),
+    ):
+        with pytest.raises(Transient) as raised:
+            await asked_for(look_up, {"data": other})
+
+        assert raised.value.reason is Reason.unreadable_answer

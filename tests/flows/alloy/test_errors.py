@@ -132,11 +132,26 @@ def test_slowing_down_had_no_effect_and_says_until_when(call: Call) -> None:
         ("nan", None),
         ("inf", None),
         ("Mon, 99 Foo 2026 10:00:30 GMT", None),
+        ("Mon, 05 Jan 99999999999999999999 10:00:30 GMT", None),
+        ("Mon, 05 Jan 2026 10:00:30 +99999999999999", None),
         ("٣", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date_and_never_more_than_a_day(header: str, expected: timedelta | None) -> None:
     assert parse_retry_after(header, NOW) == expected
+
+
+@pytest.mark.parametrize("body", [b'{"message": ' + b"[" * 900 + b'"no"' + b"]" * 900 + b"}", b'{"error": NaN}'])
+def test_a_body_that_cannot_be_read_adds_no_words(body: bytes) -> None:
+    assert str(refused(READING, 400, {}, body, KEY)).endswith("was answered 400")
+
+
+@pytest.mark.parametrize("letter", ["\\ud800", "\\u0000", "\\u202e", "\\u001b"])
+def test_the_vendors_words_hold_no_letter_that_cannot_be_kept_or_shown(letter: str) -> None:
+    shown = str(refused(READING, 400, {}, f'{{"message": "no{letter}pe"}}'.encode(), KEY))
+
+    assert shown.isprintable()
+    assert shown.encode()
 
 
 SECRET = 'Consumer/Secret+4567 "é"&<x>'

@@ -5,6 +5,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -84,6 +85,8 @@ async def speaking_to(
         concurrency=concurrency,
         pacing=pacing or Pacing(rate=100_000),
         deadline=5.0,
+        send_within=timedelta(seconds=10),
+        now=lambda: datetime.now(UTC),
         transport=httpx.MockTransport(vendor),
     ) as channel:
         yield AlloyClient(channel, spoken, capabilities or Capabilities())

@@ -1,0 +1,139 @@
+"""A call that changes something has its turn before its intent, and is not sent later than its intent said."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from flows.alloy.permit import Permit
+from flows.pacing import Pacing, Turn
+from states.failures import Effect, Transient
+from tests.flows.alloy.vendor import Vendor, answer, speaking_to
+
+LATER = timedelta(seconds=10)
+
+
+class Time:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class LeaseIsGone(Exception):
+    """What prolonging an intent raises for a worker that slept through its lease."""
+
+
+def a_permit(time: Time) -> Permit:
+    return Permit(Turn(epoch=0, waited=False), time.now, LATER)
+
+
+async def test_a_call_that_is_sent_in_time_asks_nobody() -> None:
+    time = Time()
+    permit = a_permit(time)
+    permit.prolonged_by(_never)
+    time.at += LATER - timedelta(seconds=1)
+
+    await permit.confirm()
+
+
+async def test_a_call_that_is_sent_late_says_first_until_when_it_is_sent() -> None:
+    time, prolonged = Time(), list[datetime]()
+    permit = a_permit(time)
+
+    async def prolong(send_by: datetime) -> None:
+        prolonged.append(send_by)
+
+    permit.prolonged_by(prolong)
+    time.at += timedelta(minutes=5)
+    await permit.confirm()
+
+    assert prolonged == [time.at + LATER]
+    assert permit.send_by == time.at + LATER
+
+
+async def test_a_call_whose_prolonging_took_too_long_is_prolonged_again() -> None:
+    time, prolonged = Time(), list[datetime]()
+    permit = a_permit(time)
+
+    async def prolong(send_by: datetime) -> None:
+        prolonged.append(send_by)
+        if len(prolonged) == 1:
+            time.at += timedelta(hours=1)
+
+    permit.prolonged_by(prolong)
+    time.at += timedelta(minutes=5)
+    await permit.confirm()
+
+    assert len(prolonged) == 2
+
+
+def test_the_turn_is_good_for_one_call() -> None:
+    permit = a_permit(Time())
+
+    assert (permit.take_turn(), permit.take_turn()) == (Turn(epoch=0, waited=False), None)
+
+
+async def test_a_call_that_may_not_be_sent_any_more_is_not_sent() -> None:
+    vendor = Vendor(answer({"userId": "u1"}))
+
+    async def refuse(_send_by: datetime) -> None:
+        raise LeaseIsGone
+
+    async with speaking_to(vendor) as alloy, alloy.permit() as permit:
+        permit.prolonged_by(refuse)
+        permit.send_by -= timedelta(hours=1)
+        with pytest.raises(LeaseIsGone):
+            await alloy.create_user("ann@example.test")
+
+    assert vendor.asked == []
+
+
+async def test_a_call_that_only_reads_may_be_late() -> None:
+    vendor = Vendor(answer({"data": []}))
+
+    async with speaking_to(vendor) as alloy, alloy.permit() as permit:
+        permit.prolonged_by(_never)
+        permit.send_by -= timedelta(hours=1)
+        await alloy.list_users()
+
+    assert len(vendor.asked) == 1
+
+
+async def test_while_alloy_wants_nobody_to_call_there_is_no_permit() -> None:
+    pacing = Pacing(rate=100)
+    pacing.pause(50)
+
+    async with speaking_to(Vendor(answer()), pacing=pacing) as alloy:
+        with pytest.raises(Transient) as refusal:
+            async with alloy.permit():
+                raise AssertionError("a permit was given")
+
+    assert refusal.value.effect is Effect.nothing
+    assert refusal.value.retry_after is not None
+
+
+async def test_a_call_with_a_permit_uses_up_one_turn() -> None:
+    pacing = _Counted(rate=100_000)
+
+    async with speaking_to(Vendor(answer({"userId": "u1"})), pacing=pacing) as alloy, alloy.permit():
+        await alloy.create_user("ann@example.test")
+
+    assert pacing.turns == 1
+
+
+class _Counted(Pacing):
+    """Pacing that counts the turns it gave."""
+
+    turns = 0
+
+    async def turn(self, wanted: Callable[[], bool] = lambda: True) -> Turn:
+        self.turns += 1
+        return await super().turn(wanted)
+
+
+async def _never(_send_by: datetime) -> None:
+    raise AssertionError("nobody was to be asked")
