@@ -5,70 +5,24 @@ the record is nudged, so that whoever holds it makes it due at once instead of s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Row,
-    Select,
-    Update,
-    case,
-    func,
-    insert,
-    null,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, Row, Update, and_, case, insert, null, select, update
 
 from states.forms import Given
-from states.holds import HoldKind, Reason
+from states.holds import HoldKind
 from states.stage import Stage
+from store.choosing import Chosen, Chunk, in_chunks, standing_still
 from store.deadlocks import once_more_after_a_deadlock
 from store.engine import writing
-from store.models import CUSTOMER, HISTORY, ONBOARDING
+from store.intake.holding_back import IS_HELD_BACK
+from store.models import HISTORY, ONBOARDING
+from store.quarantine import let_be_probed
 from store.views import NotFound
 
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which onboardings an operator means; every condition that is set must hold."""
-
-    username: str | None = None
-    integration: str | None = None
-    batch_id: int | None = None
-    stage: Stage | None = None
-    hold: HoldKind | None = None
-    reason: Reason | None = None
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the conditions on an onboarding."""
-        found: list[ColumnElement[bool]] = []
-        if self.username is not None:
-            ids = select(CUSTOMER.c.id).where(CUSTOMER.c.username == self.username).scalar_subquery()
-            found.append(ONBOARDING.c.customer_id == ids)
-        if self.integration is not None:
-            found.append(
-                or_(
-                    func.lower(ONBOARDING.c.integration) == self.integration.lower(),
-                    ONBOARDING.c.integration_id == self.integration,
-                    func.lower(ONBOARDING.c.app) == self.integration.lower(),
-                )
-            )
-        for column, value in (
-            (ONBOARDING.c.batch_id, self.batch_id),
-            (ONBOARDING.c.stage, self.stage),
-            (ONBOARDING.c.hold, self.hold),
-            (ONBOARDING.c.reason, self.reason),
-        ):
-            if value is not None:
-                found.append(column == value)
-        return found
+_NOT_CANCELLED = ONBOARDING.c.hold.is_distinct_from(HoldKind.cancelled)
 
 
 @once_more_after_a_deadlock
@@ -81,7 +35,7 @@ def answer(engine: Engine, chosen: Chosen, given: Sequence[Given], *, by: str, n
     with writing(engine) as connection:
         rows = connection.execute(
             select(ONBOARDING.c.id, ONBOARDING.c.stage, ONBOARDING.c.answered)
-            .where(*chosen.conditions(), ONBOARDING.c.stage.in_(open_stages))
+            .where(*chosen.conditions(), ONBOARDING.c.stage.in_(open_stages), _NOT_CANCELLED)
             .order_by(ONBOARDING.c.id)
             .with_for_update()
         ).all()
@@ -94,25 +48,26 @@ def answer(engine: Engine, chosen: Chosen, given: Sequence[Given], *, by: str, n
         ids = [row[0] for row in rows]
         names = ", ".join(sorted({one.name for one in given}))
         connection.execute(_let_go(ids, now))
+        let_be_probed(connection, ids, now)
         _remember(connection, rows, f"answered by {by}: {names}", now)
     return len(rows)
 
 
-@once_more_after_a_deadlock
 def redrive(engine: Engine, chosen: Chosen, *, by: str, now: datetime) -> int:
-    """Let the held onboardings ``chosen`` be tried again now; return how many."""
-    with writing(engine) as connection:
-        rows = connection.execute(_held(chosen).order_by(ONBOARDING.c.id).with_for_update()).all()
-        if rows:
-            connection.execute(_let_go([row[0] for row in rows], now))
-            _remember(connection, rows, f"to be tried again, says {by}", now)
-    return len(rows)
+    """Let the held onboardings ``chosen`` be tried again now; return how many. Cancelled ones only if they are named.
 
+    One that was cancelled goes on where it stood. Its auth values are gone, so where they are still needed it is held
+    until a list brings them again.
+    """
 
-def count_held(engine: Engine, chosen: Chosen) -> int:
-    """Return how many onboardings :func:`redrive` would let go."""
-    with engine.connect() as connection:
-        return connection.scalar(select(func.count()).select_from(_held(chosen).subquery())) or 0
+    def apply(connection: Connection, chunk: Chunk) -> None:
+        ids = [row[0] for row in chunk]
+        connection.execute(_let_go(ids, now))
+        let_be_probed(connection, ids, now)
+        _remember(connection, chunk, f"to be tried again, says {by}", now)
+
+    whom = select(ONBOARDING.c.id, ONBOARDING.c.stage).where(*standing_still(chosen))
+    return sum(len(chunk) for chunk in in_chunks(engine, whom, apply))
 
 
 @once_more_after_a_deadlock
@@ -126,7 +81,7 @@ def renew_links(engine: Engine, chosen: Chosen, *, by: str, now: datetime) -> in
                 ONBOARDING.c.stage == Stage.created,
                 ONBOARDING.c.link_issued_at.is_not(None),
                 ONBOARDING.c.lease_token.is_(None),
-                ONBOARDING.c.hold.is_distinct_from(HoldKind.cancelled),
+                _NOT_CANCELLED,
             )
             .order_by(ONBOARDING.c.id)
             .with_for_update()
@@ -138,26 +93,21 @@ def renew_links(engine: Engine, chosen: Chosen, *, by: str, now: datetime) -> in
     return len(rows)
 
 
-def _held(chosen: Chosen) -> Select[Any]:
-    return select(ONBOARDING.c.id, ONBOARDING.c.stage).where(
-        *chosen.conditions(),
-        ONBOARDING.c.hold.is_not(None),
-        ONBOARDING.c.stage != Stage.completed,
-    )
-
-
 def _let_go(ids: Sequence[int], now: datetime) -> Update:
     leased = ONBOARDING.c.lease_token.is_not(None)
+    keeps_hold = and_(
+        leased, _NOT_CANCELLED
+    )  # what its holder is about to overwrite; a cancellation is taken back here
     own = {"hold": ONBOARDING.c.hold, "reason": ONBOARDING.c.reason, "sentence": ONBOARDING.c.sentence}
     return (
         update(ONBOARDING)
         .where(ONBOARDING.c.id.in_(ids))
         .values(
             nudged=leased,
-            due_at=now,
+            due_at=case((IS_HELD_BACK, null()), else_=now),  # falls due with the rest of its list
             version=case((leased, ONBOARDING.c.version), else_=ONBOARDING.c.version + 1),
             attempts=case((leased, ONBOARDING.c.attempts), else_=0),
-            **{name: case((leased, column), else_=null()) for name, column in own.items()},
+            **{name: case((keeps_hold, column), else_=null()) for name, column in own.items()},
         )
     )
 

@@ -6,6 +6,7 @@ wrote in between, and no busy timeout helps; so whoever means to write says so b
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlmodel import SQLModel
 
+from store.private_folder import make_private
 from store.revisions import MIGRATIONS, known_revisions
 
 _MIGRATION_LOCK = 0x6F6E626F617264
 _WRITES = "onboard_writes"
+_LONGEST_IDLE_SECONDS = 10
+"""Between two statements of one transaction; ours follow each other within milliseconds."""
 
 
 class DatabaseUrlError(ValueError):
@@ -38,7 +42,9 @@ def make_engine(url: str, pool_size: int = 5) -> Engine:
     # Parameters would put customers' data, though sealed, into every exception's text.
     options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "hide_parameters": True}
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, pool_pre_ping=True, **options)
+        engine = create_engine(parsed, pool_pre_ping=True, **options)
+        event.listen(engine, "connect", _set_up_postgresql)
+        return engine
     _make_place(parsed.database or "")
     engine = create_engine(parsed, **options)
     event.listen(engine, "connect", _set_up_sqlite)
@@ -62,6 +68,15 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that only reads: it waits for no writer and makes none wait."""
     with engine.connect() as connection:
         yield connection
+
+
+def time_of(engine: Engine) -> datetime:
+    """Return the time by the database's own clock, in UTC: the one that all workers have in common."""
+    if engine.dialect.name != "postgresql":
+        return datetime.now(UTC)  # whoever shares a SQLite file shares its machine's clock
+    with reading(engine) as connection:
+        now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return now.astimezone(UTC)
 
 
 def insert(bind: Engine | Connection, table: type[SQLModel]) -> postgresql.Insert | sqlite.Insert:
@@ -116,10 +131,18 @@ def _read_url(url: str) -> URL:
 def _make_place(name: str) -> None:
     """Make the folder and the file for their owner alone; what is there already keeps the permissions that it has."""
     file = Path(name.removeprefix("file:")).absolute()
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(file.parent)
     if not name.startswith("file:"):  # such a name may end in what only SQLite can read
         with suppress(OSError):  # it is there, or SQLite is going to say what is wrong
             file.touch(mode=0o600, exist_ok=False)
+
+
+def _set_up_postgresql(connection: Any, _record: object) -> None:
+    # A process that is stopped in the middle of a transaction keeps its locks: so long, and no longer.
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{_LONGEST_IDLE_SECONDS}s'")
+    cursor.close()
+    connection.commit()
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

@@ -5,13 +5,13 @@ the call is made again. Closing goes by the intent's id even when the lease is l
 of an id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, auto
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from states.stage import Trigger
 from store.models import INTENT
@@ -54,21 +54,42 @@ class Close:
 
 
 def open_intents(connection: Connection, intents: Sequence[NewIntent], now: datetime) -> list[int]:
-    """Write ``intents``; return their ids in the same order."""
-    rows = connection.execute(
-        insert(INTENT).returning(INTENT.c.id, sort_by_parameter_order=True),
-        [
-            {
-                "onboarding_id": intent.onboarding_id,
-                "trigger": intent.trigger,
-                "digest": intent.digest,
-                "opened_at": now,
-                "settled_at": intent.settled_at,
-            }
-            for intent in intents
-        ],
-    )
-    return list(rows.scalars())
+    """Write ``intents``; return their ids in the same order.
+
+    Those that the same call of this function has written already, in a commit that seemed to fail, are found again.
+    """
+    written = _written(connection, intents, now)
+    new = [intent for intent in intents if intent.onboarding_id not in written]
+    if new:
+        rows = connection.execute(
+            insert(INTENT).returning(INTENT.c.id, sort_by_parameter_order=True),
+            [
+                {
+                    "onboarding_id": intent.onboarding_id,
+                    "trigger": intent.trigger,
+                    "digest": intent.digest,
+                    "opened_at": now,
+                    "settled_at": intent.settled_at,
+                }
+                for intent in new
+            ],
+        )
+        written |= dict(zip((intent.onboarding_id for intent in new), rows.scalars(), strict=True))
+    return [written[intent.onboarding_id] for intent in intents]
+
+
+def _written(connection: Connection, intents: Sequence[NewIntent], now: datetime) -> dict[int, int]:
+    """Return the ids of those of ``intents`` that are there, by onboarding; none has two that are open."""
+    digests = {intent.onboarding_id: intent.digest for intent in intents}
+    rows = connection.execute(_OPENED, {"onboarding_ids": list(digests), "at": now})
+    return {row.onboarding_id: row.id for row in rows if row.digest == digests[row.onboarding_id]}
+
+
+_OPENED = select(INTENT.c.id, INTENT.c.onboarding_id, INTENT.c.digest).where(
+    INTENT.c.onboarding_id.in_(bindparam("onboarding_ids", expanding=True)),
+    INTENT.c.closed_at.is_(None),
+    INTENT.c.opened_at == bindparam("at"),
+)
 
 
 _CLOSE = (
@@ -80,6 +101,11 @@ _USE_LATE = (
     update(INTENT)
     .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.outcome == Closing.late)
     .values(outcome=bindparam("how"))
+)
+_PROLONG = (
+    update(INTENT)
+    .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.closed_at.is_(None))
+    .values(settled_at=bindparam("until"))
 )
 _MARK_ABSENT = (
     update(INTENT)
@@ -99,6 +125,11 @@ def close_intents(connection: Connection, closes: Sequence[Close], now: datetime
     adopted = [{"intent_id": c.id, "how": c.outcome} for c in closes if c.outcome is not Closing.late]
     if adopted:
         connection.execute(_USE_LATE, adopted)
+
+
+def prolong_intents(connection: Connection, until: Mapping[int, datetime]) -> None:
+    """Note by intent until when its call may be under way, since it is sent later than was said."""
+    connection.execute(_PROLONG, [{"intent_id": intent_id, "until": time} for intent_id, time in until.items()])
 
 
 def mark_absent(connection: Connection, intent_ids: Sequence[int], now: datetime) -> None:

@@ -3,7 +3,8 @@
 One statement flips the lease of a page; what it returns is exactly what this worker owns. A customer is never in two
 hands: the claim first locks the customers (PostgreSQL skips those that another claim holds; on SQLite the whole claim
 is one serialised transaction) and takes none of whom another onboarding is leased. A lease that ran out is claimed
-like anything else that is due, which is all there is to resuming.
+like anything else that is due, which is all there is to resuming. What is held back (:mod:`store.gates`) is due, and
+is not handed out.
 """
 
 from collections.abc import Sequence
@@ -17,10 +18,12 @@ from sqlalchemy import ColumnElement, Connection, Engine, Integer, Select, bindp
 
 from states.stage import Stage
 from states.transitions import LATEST_FIRST
-from store.deadlocks import once_more_after_a_deadlock
 from store.engine import reading, writing
+from store.gates import Candidate, Gates
 from store.loading import load_records
 from store.models import CUSTOMER, ONBOARDING
+from store.outages import attempts, outlasting_outages
+from store.quarantine import INTEGRATION
 from store.records import Page, Scope
 
 
@@ -33,28 +36,38 @@ class Outlook:
     leased_until: datetime | None
 
 
-@once_more_after_a_deadlock
 def claim(
     engine: Engine, scope: Scope, *, worker: str, limit: int, size: int = 1, lease: timedelta, now: datetime
 ) -> Page | None:
     """Lease up to ``limit`` due onboardings of one stage; None if nothing in ``scope`` is due.
 
     It is the latest stage that has enough of them to fill half a page of ``size``, or else the one that has most: what
-    was begun is finished before more is begun, but a page that was meant to be large is not spent on a straggler.
+    was begun is finished before more is begun, but a page that was meant to be large is not spent on a straggler. A
+    stage with records that a dead worker held comes before all others: they have waited for as long as a lease.
     """
     token = uuid4().hex
-    with writing(engine) as connection:
-        stage, ids = _choose(connection, scope, limit, size, now)
-        if not ids:
-            return None
-        taken = _take(connection, ids, token, worker, lease, now)
-        return Page(token, stage, load_records(connection, taken, stage)) if taken else None
+    for attempt in attempts():
+        with attempt:
+            if attempt.num > 1:
+                release(engine, [token])  # what was claimed by a commit that only seemed to fail
+            with writing(engine) as connection:
+                gates = Gates.at(connection, now)
+                stage, ids = _choose(connection, scope, limit, size, now, gates)
+                taken = _take(connection, ids, token, worker, lease, now) if ids else []
+                gates.keep(taken)
+                return Page(token, stage, load_records(connection, taken, stage)) if taken else None
+    raise AssertionError("attempts end with a result or an error")
 
 
-def _choose(connection: Connection, scope: Scope, limit: int, size: int, now: datetime) -> tuple[Stage, list[int]]:
+def _choose(
+    connection: Connection, scope: Scope, limit: int, size: int, now: datetime, gates: Gates
+) -> tuple[Stage, list[int]]:
     fullest: tuple[Stage, list[int]] = (LATEST_FIRST[0], [])
+    for stage in _left_behind(connection, scope, now):
+        if ids := _due(connection, scope, stage, limit, now, gates):
+            return stage, ids
     for stage in LATEST_FIRST:
-        ids = _due(connection, scope, stage, limit, now)
+        ids = _due(connection, scope, stage, limit, now, gates)
         if 2 * len(ids) >= size:
             return stage, ids
         if len(ids) > len(fullest[1]):
@@ -62,7 +75,23 @@ def _choose(connection: Connection, scope: Scope, limit: int, size: int, now: da
     return fullest
 
 
-@once_more_after_a_deadlock
+def _left_behind(connection: Connection, scope: Scope, now: datetime) -> list[Stage]:
+    """Return the stages in which leases ran out, the fullest first."""
+    found = connection.execute(
+        select(ONBOARDING.c.stage)
+        .where(
+            ONBOARDING.c.lease_token.is_not(None),
+            ONBOARDING.c.lease_until <= now,
+            ONBOARDING.c.due_at <= now,
+            *_within(scope),
+        )
+        .group_by(ONBOARDING.c.stage)
+        .order_by(func.count().desc(), ONBOARDING.c.stage)
+    )
+    return list(found.scalars())
+
+
+@outlasting_outages
 def renew(engine: Engine, tokens: Sequence[str], *, lease: timedelta, now: datetime) -> int:
     """Prolong the leases under ``tokens`` that have not run out; return how many records they still hold."""
     with writing(engine) as connection:
@@ -75,7 +104,7 @@ def renew(engine: Engine, tokens: Sequence[str], *, lease: timedelta, now: datet
     return result.rowcount
 
 
-@once_more_after_a_deadlock
+@outlasting_outages
 def release(engine: Engine, tokens: Sequence[str]) -> None:
     """Give back whatever is still held under ``tokens``, as it was: due as before, nobody blamed."""
     with writing(engine) as connection:
@@ -94,6 +123,7 @@ def _lock(connection: Connection, tokens: Sequence[str]) -> list[int]:
     return list(rows.scalars())
 
 
+@outlasting_outages
 def outlook(engine: Engine, scope: Scope) -> Outlook:
     """Tell when something in ``scope`` falls due next, and what is leased at this moment."""
     with reading(engine) as connection:
@@ -110,12 +140,15 @@ def outlook(engine: Engine, scope: Scope) -> Outlook:
         ]
         leased, until = connection.execute(
             select(func.count(), func.max(ONBOARDING.c.lease_until)).where(
-                ONBOARDING.c.lease_token.is_not(None), *_within(scope)
+                ONBOARDING.c.lease_token.is_not(None),
+                ONBOARDING.c.due_at.is_not(None),  # cancelled meanwhile: nobody claims it, even if its worker died
+                *_within(scope),
             )
         ).one()
     return Outlook(min((due for due in dues if due is not None), default=None), leased, until)
 
 
+@outlasting_outages
 def count_due(engine: Engine, scope: Scope, most: int) -> int:
     """Return how many onboardings in ``scope`` fall due by themselves, now or later; not counted beyond ``most``."""
     some = select(ONBOARDING.c.id).where(ONBOARDING.c.due_at.is_not(None), *_within(scope)).limit(most).subquery()
@@ -149,7 +182,7 @@ _FREE = (
 # Claiming is the busiest statement there is; to build it anew would cost more than to run it.
 @lru_cache
 def _due_statement(*, of_batch: bool, of_customer: bool) -> Select[Any]:
-    statement = select(ONBOARDING.c.id, ONBOARDING.c.customer_id).join(
+    statement = select(ONBOARDING.c.id, ONBOARDING.c.customer_id, ONBOARDING.c.batch_id, INTEGRATION).join(
         CUSTOMER, CUSTOMER.c.id == ONBOARDING.c.customer_id
     )
     statement = statement.where(ONBOARDING.c.stage == bindparam("at_stage"), *_FREE)
@@ -160,7 +193,8 @@ def _due_statement(*, of_batch: bool, of_customer: bool) -> Select[Any]:
     return (
         statement.order_by(ONBOARDING.c.due_at, ONBOARDING.c.id)
         .limit(bindparam("most", type_=Integer))
-        .with_for_update(of=CUSTOMER, skip_locked=True)
+        # Onboardings too: a worker that was stopped in the middle of a transaction would hold up everybody's claims.
+        .with_for_update(of=[CUSTOMER, ONBOARDING], skip_locked=True)
     )
 
 
@@ -178,15 +212,19 @@ _TAKE = (
 # Asks again what the look asked, with the customers locked by now: in between another claim may have taken a sibling.
 
 
-def _due(connection: Connection, scope: Scope, stage: Stage, limit: int, now: datetime) -> list[int]:
+def _due(connection: Connection, scope: Scope, stage: Stage, limit: int, now: datetime, gates: Gates) -> list[int]:
     statement = _due_statement(of_batch=scope.batch_id is not None, of_customer=scope.customer_id is not None)
-    found = connection.execute(
-        statement,
-        {"at_stage": stage, "now": now, "most": limit, "of_batch": scope.batch_id, "of_customer": scope.customer_id},
-    )
+
+    def look(most: int) -> list[Candidate]:
+        found = connection.execute(
+            statement,
+            {"at_stage": stage, "now": now, "most": most, "of_batch": scope.batch_id, "of_customer": scope.customer_id},
+        )
+        return [Candidate(*row) for row in found]
+
     first_of_customer: dict[int, int] = {}
-    for onboarding_id, customer_id in found:
-        first_of_customer.setdefault(customer_id, onboarding_id)
+    for one in gates.let_through(stage, look, limit):
+        first_of_customer.setdefault(one.customer_id, one.id)
     return list(first_of_customer.values())
 
 

@@ -16,9 +16,9 @@ from store.records import OpenIntent, Record, Sibling
 _COLUMNS = (
     ONBOARDING.c.id, ONBOARDING.c.version, ONBOARDING.c.lease_token, ONBOARDING.c.stage, ONBOARDING.c.batch_id,
     ONBOARDING.c.customer_id, CUSTOMER.c.username, CUSTOMER.c.full_name, CUSTOMER.c.alloy_user_id, CUSTOMER.c.adopted,
-    ONBOARDING.c.integration, ONBOARDING.c.integration_id, ONBOARDING.c.app, ONBOARDING.c.hold, ONBOARDING.c.reason,
-    ONBOARDING.c.sentence, ONBOARDING.c.attempts, ONBOARDING.c.stage_since, ONBOARDING.c.auth_digest,
-    ONBOARDING.c.link_issued_at, ONBOARDING.c.credential_id, ONBOARDING.c.installation_id,
+    ONBOARDING.c.integration, ONBOARDING.c.integration_key, ONBOARDING.c.integration_id, ONBOARDING.c.app,
+    ONBOARDING.c.hold, ONBOARDING.c.reason, ONBOARDING.c.sentence, ONBOARDING.c.attempts, ONBOARDING.c.stage_since,
+    ONBOARDING.c.auth_digest, ONBOARDING.c.link_issued_at, ONBOARDING.c.credential_id, ONBOARDING.c.installation_id,
 )  # fmt: skip
 """In the order of the first fields of :class:`store.records.Record`."""
 

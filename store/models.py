@@ -38,7 +38,38 @@ class Batch(SQLModel, table=True):
     """The list's file name, without its folder."""
     templates: list[dict[str, JsonValue]] = Field(default_factory=list, sa_type=JSON)
     """Answers for everyone, from the mapping file: `states.forms.Given` as JSON, values may be templates."""
+    fingerprint: str | None = None
+    """A keyed mark of the list that was last wholly in."""
+    taken_in_at: datetime | None = None
+    """When a list was last wholly in; None while the first one is not."""
+    paused_at: datetime | None = None
+    """Since when nothing of it is claimed, because its failure budget was spent."""
+    paused_why: str | None = None
     created_at: datetime
+
+
+class UnfinishedIntake(SQLModel, table=True):
+    """A list that is on its way into a batch; the row goes when the whole list is in, or was discarded.
+
+    What the list has added so far are the batch's onboardings above ``after_id``. Nobody may claim them.
+    """
+
+    batch_id: int = Field(sa_column=Column(ForeignKey("batch.id"), primary_key=True, autoincrement=False))
+    token: str
+    """Which intake it is: whoever was at it when it was discarded must not go on with the next one."""
+    source: str
+    """The list's file name, without its folder."""
+    fingerprint: str
+    """A keyed mark of the list's content."""
+    after_id: int
+    """The newest onboarding of all when it began."""
+    rows: int = 0
+    """So many of the list's good rows are in, counted from its beginning."""
+    rows_in_list: int | None = None
+    """So many good rows the list has, if that is known."""
+    changed: int = 0
+    """How many of them changed an onboarding that was there before."""
+    began_at: datetime
 
 
 class Customer(SQLModel, table=True):
@@ -225,6 +256,52 @@ class Capability(SQLModel, table=True):
     learnt: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
 
 
+class Health(SQLModel, table=True):
+    """What became of the records that were tried last, of one cohort or one batch, while some of them were refused."""
+
+    subject: str = Field(primary_key=True)
+    """Which one, in words that only `store.health` reads."""
+    recent: list[list[JsonValue]] = Field(default_factory=list, sa_type=JSON)
+    """An onboarding's id and why it was refused, or null if it moved on; the latest last. Empty: nobody was refused."""
+    refused: int = 0
+    """How many were refused, of a batch since it was begun or last resumed."""
+
+
+class Quarantine(SQLModel, table=True):
+    """A cohort that is held back, or was: an integration at a stage, most of which were refused for one reason."""
+
+    __table_args__ = (
+        Index(
+            "ix_quarantine_open",
+            "integration",
+            "stage",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    integration: str
+    """Its id once that is known, until then the folded name."""
+    names: list[str] = Field(default_factory=list, sa_type=JSON)
+    """Every name by which its onboardings may go, that one among them."""
+    stage: Stage = Field(sa_type=_STAGE)
+    reason: Reason = Field(sa_type=_REASON)
+    opened_at: datetime
+    probe_at: datetime
+    """When the next probes may be claimed."""
+    held_until: datetime
+    """The `due_at` of everybody who is held back; later than `probe_at` if somebody asked for probes early."""
+    rounds: int = 0
+    """Rounds of probes so far, none of which got past."""
+    probes: list[int] = Field(default_factory=list, sa_type=JSON)
+    """The onboardings that were claimed as probes in this round."""
+    probes_left: int = 0
+    """How many more may be, before the next round."""
+    closed_at: datetime | None = None
+
+
 class Run(SQLModel, table=True):
     """One flow run's share of the work: calls sent, and seconds from the first call to the last outcome."""
 
@@ -241,10 +318,14 @@ def _table(model: type[SQLModel]) -> Table:
 
 # The same tables for statements over many rows: no ORM object is made, and no session is needed.
 BATCH = _table(Batch)
+UNFINISHED_INTAKE = _table(UnfinishedIntake)
 CUSTOMER = _table(Customer)
 ONBOARDING = _table(Onboarding)
 HISTORY = _table(History)
 INTENT = _table(Intent)
 CONSENT_LINK = _table(ConsentLink)
 AUTH_VALUE = _table(AuthValue)
+CATALOGUE_INTEGRATION = _table(CatalogueIntegration)
+HEALTH = _table(Health)
+QUARANTINE = _table(Quarantine)
 RUN = _table(Run)

@@ -65,6 +65,7 @@ class Record:
     alloy_user_id: str | None
     adopted: bool
     integration: str
+    integration_key: str
     integration_id: str | None
     app: str | None
     hold: HoldKind | None

@@ -5,13 +5,15 @@ Importing this module imports neither SQLAlchemy nor the tables; :mod:`store.rea
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from states.holds import HoldKind, Reason
 from states.stage import Stage
+from store.intake.unfinished import Unfinished, unfinished
 from store.read_only import Database, as_time, ask
+from store.standstill import PausedBatch, QuarantinedCohort, paused_batches, quarantined_cohorts
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -37,6 +39,9 @@ class Standing:
     next_due_at: datetime | None
     calls: int
     seconds: float
+    quarantined: list[QuarantinedCohort] = field(default_factory=list)
+    paused: list[PausedBatch] = field(default_factory=list)
+    unfinished: list[Unfinished] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,12 @@ def standing(database: Database, batch: str | None = None) -> Standing:
         "AND onboarding_id IN (SELECT id FROM onboarding WHERE batch_id = :batch_id)" if of else "",
         **of,
     )
-    return _added_up(batch, counts, leftovers=int(leftovers), calls=int(calls), seconds=round(float(seconds), 3))
+    return replace(
+        _added_up(batch, counts, leftovers=int(leftovers), calls=int(calls), seconds=round(float(seconds), 3)),
+        quarantined=quarantined_cohorts(database, **of),
+        paused=paused_batches(database, **of),
+        unfinished=unfinished(database, **of),
+    )
 
 
 def waiting(

@@ -19,6 +19,8 @@ from uuid import uuid4
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
+from store.private_folder import make_private
+
 KEY_FILE = "secret.key"
 LONGEST_VALUE = 100_000
 _SETTING = "ONBOARD_SECRET_KEY"
@@ -165,7 +167,7 @@ def _read_private(file: Path) -> str:
 
 
 def _make_key_file(file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(file.parent)
     # Written whole under another name, then linked: of two processes one wins, and nobody ever reads half a key.
     draft = file.with_name(f".{file.name}.{uuid4().hex}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -2,19 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Engine, select
+from sqlalchemy import ColumnElement, Engine, or_, select
 
 from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
 from store.engine import reading
+from store.intake.holding_back import IS_HELD_BACK
+from store.intake.unfinished import Unfinished, unfinished
+from store.journal import Closing
 from store.models import BATCH, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
+from store.quarantine import INTEGRATION
 from store.standing import NotFound, Standing, Waiting, find_batch, standing, waiting
+from store.standstill import PausedBatch, QuarantinedCohort, paused_batches, quarantined_cohorts
 
 __all__ = [
     "Event",
     "IntentView",
+    "Leftover",
     "Link",
     "NotFound",
     "OnboardingStory",
@@ -23,6 +30,7 @@ __all__ = [
     "Waiting",
     "find_batch",
     "find_customer",
+    "leftovers",
     "links",
     "some_alloy_user",
     "standing",
@@ -88,6 +96,31 @@ class OnboardingStory:
     form: list[dict[str, JsonValue]] | None
     history: list[Event]
     intents: list[IntentView]
+    quarantined: QuarantinedCohort | None = None
+    """Set if it would be claimed, but is of a cohort that is held back."""
+    paused: PausedBatch | None = None
+    """Set if it would be claimed, but its batch stands still."""
+    unfinished: Unfinished | None = None
+    """Set if it would be claimed, but its list is only half in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A call whose effect may be left at Alloy, where nothing of ours uses it."""
+
+    username: str
+    alloy_user_id: str | None
+    batch: str
+    integration: str
+    integration_id: str | None
+    trigger: Trigger
+    called_at: datetime
+    outcome: Closing
+    installation_id: str | None
+    """What is used instead."""
+    credential_id: str | None
+    evidence: dict[str, JsonValue] | None
+    """What Alloy answered, where an answer came after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +170,27 @@ def links(engine: Engine, *, batch: str | None = None) -> list[Link]:
     return [Link(*row) for row in rows]
 
 
+def leftovers(engine: Engine, *, batch: str | None = None) -> list[Leftover]:
+    """Return what :class:`Standing` counts as leftovers, the oldest call first."""
+    conditions: list[ColumnElement[bool]] = [INTENT.c.outcome.in_((Closing.leftover, Closing.late))]
+    if batch is not None:
+        conditions.append(ONBOARDING.c.batch_id == find_batch(engine, batch))
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(
+                CUSTOMER.c.username, CUSTOMER.c.alloy_user_id, BATCH.c.name.label("batch"), ONBOARDING.c.integration,
+                ONBOARDING.c.integration_id, INTENT.c.trigger, INTENT.c.opened_at.label("called_at"), INTENT.c.outcome,
+                ONBOARDING.c.installation_id, ONBOARDING.c.credential_id, INTENT.c.evidence,
+            )
+            .join(ONBOARDING, ONBOARDING.c.id == INTENT.c.onboarding_id)
+            .join(CUSTOMER, CUSTOMER.c.id == ONBOARDING.c.customer_id)
+            .join(BATCH, BATCH.c.id == ONBOARDING.c.batch_id)
+            .where(*conditions)
+            .order_by(INTENT.c.id)
+        ).all()  # fmt: skip
+    return [Leftover(**{**row._asdict(), "outcome": Closing(row.outcome)}) for row in rows]
+
+
 def story(engine: Engine, username: str) -> Story:
     """Return one customer's whole story. Raises :class:`NotFound`."""
     customer_id = find_customer(engine, username)
@@ -175,6 +229,7 @@ def story(engine: Engine, username: str) -> Story:
             .where(INTENT.c.onboarding_id.in_(ids))
             .order_by(INTENT.c.id)
         ).all()  # fmt: skip
+    held_back = _held_back(engine, customer_id)
     return Story(
         **customer._asdict(),
         onboardings=[
@@ -182,7 +237,33 @@ def story(engine: Engine, username: str) -> Story:
                 **row._asdict(),
                 history=[Event(*event[1:]) for event in history if event[0] == row[0]],
                 intents=[IntentView(*intent[1:]) for intent in intents if intent[0] == row[0]],
+                **held_back.get(row.id, {}),
             )
             for row in onboardings
         ],
     )
+
+
+def _held_back(engine: Engine, customer_id: int) -> dict[int, dict[str, Any]]:
+    """Return, by onboarding, what holds it back although nothing is wrong with it."""
+    closed = {(name, one.stage): one for one in quarantined_cohorts(engine) for name in one.names}
+    paused = {one.batch: one for one in paused_batches(engine)}
+    half_in = {one.batch: one for one in unfinished(engine)}
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(ONBOARDING.c.id, INTEGRATION, ONBOARDING.c.stage, BATCH.c.name, IS_HELD_BACK)
+            .join(BATCH, BATCH.c.id == ONBOARDING.c.batch_id)
+            .where(
+                ONBOARDING.c.customer_id == customer_id,
+                ONBOARDING.c.stage != Stage.completed,
+                or_(ONBOARDING.c.hold.is_(None), ONBOARDING.c.hold.in_([HoldKind.retry, HoldKind.customer])),
+            )
+        ).all()
+    return {
+        onboarding_id: {
+            "quarantined": closed.get((integration, stage)),
+            "paused": paused.get(batch),
+            "unfinished": half_in.get(batch) if is_of_unfinished else None,
+        }
+        for onboarding_id, integration, stage, batch, is_of_unfinished in rows
+    }

@@ -4,26 +4,31 @@ Workers hand in groups of writes as their calls are sent and answers arrive; a g
 fenced: the record must still be leased under the writer's token, the lease must not have run out, and for an outcome
 the stage and version must be those that were claimed. A write that fails its fence changes nothing but the intent
 that it carries the answer for; its writer is told so.
+
+A record that was cancelled while it was leased stops at its next write: nothing more is begun, and an outcome is
+recorded as it is, with the cancellation as its hold.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
 from sqlalchemy import Connection, Engine, Update, bindparam, case, delete, insert, null, select, update
 
+from states.health import USUAL_BUDGET, FailureBudget
 from states.holds import Hold, HoldKind, Reason
 from states.machine import fire
 from states.stage import Stage, Trigger
 from states.transitions import BY_TRIGGER
-from store.deadlocks import once_more_after_a_deadlock
 from store.engine import writing
-from store.journal import Close, Closing, close_intents, close_others, mark_absent, open_intents
+from store.health import note_outcomes
+from store.journal import Close, Closing, close_intents, close_others, mark_absent, open_intents, prolong_intents
 from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, ONBOARDING
+from store.outages import outlasting_outages
 from store.records import Record
-from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, Write
+from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Prolong, Released, Write
 
 
 @dataclass(slots=True)
@@ -33,30 +38,37 @@ class _Position:
     stage: Stage
 
 
-@once_more_after_a_deadlock
+@outlasting_outages
 def record_group(
-    engine: Engine, writes: Sequence[Write], *, worker: str, now: datetime
+    engine: Engine, writes: Sequence[Write], *, worker: str, now: datetime, budget: FailureBudget = USUAL_BUDGET
 ) -> list[int | LeaseLost | None]:
     """Carry out ``writes`` in one transaction; return for each its new intent's id, None, or a :class:`LeaseLost`."""
     results: list[int | LeaseLost | None] = [None] * len(writes)
     with writing(engine) as connection:
-        ours = _fence(connection, writes, now)
+        ours, cancelled = _fence(connection, writes, now)
+        stopped = {place for place in cancelled if isinstance(writes[place], Begin | Prolong | Learn | Issue)}
+        ours -= stopped
         kept: dict[type, list[tuple[int, Write]]] = defaultdict(list)
         for place, write in enumerate(writes):
             if place in ours:
-                kept[type(write)].append((place, write))
+                kept[type(write)].append((place, _cancelling(write, cancelled.get(place))))
+            elif place in stopped:
+                results[place] = LeaseLost(f"onboarding {write.record.id} was cancelled")
             else:
                 results[place] = LeaseLost(f"onboarding {write.record.id} is no longer leased by this worker")
+        _release(connection, [Released(writes[place].record) for place in stopped], worker, now)
         _close(connection, writes, ours, now)
         for kind, apply in _APPLY.items():
             if kept[kind]:
                 outcomes = apply(connection, [write for _, write in kept[kind]], worker, now)
                 for (place, _), outcome in zip(kept[kind], outcomes, strict=True):
                     results[place] = outcome
+        note_outcomes(connection, [write for group in kept.values() for _, write in group], now, budget)
     return results
 
 
-def _fence(connection: Connection, writes: Sequence[Write], now: datetime) -> set[int]:
+def _fence(connection: Connection, writes: Sequence[Write], now: datetime) -> tuple[set[int], dict[int, Hold]]:
+    """Return the places of the writes whose records are still this worker's; of those that were cancelled, the hold."""
     rows = connection.execute(
         select(
             ONBOARDING.c.id,
@@ -64,19 +76,42 @@ def _fence(connection: Connection, writes: Sequence[Write], now: datetime) -> se
             ONBOARDING.c.stage,
             ONBOARDING.c.version,
             ONBOARDING.c.lease_until,
+            ONBOARDING.c.hold,
+            ONBOARDING.c.sentence,
         )
         .where(ONBOARDING.c.id.in_(_touched(writes)))
         .order_by(ONBOARDING.c.id)  # every writer locks in one order, so that no two can wait for each other
         .with_for_update()
     )
     held = {row.id: row for row in rows}
-    return {
+    ours = {
         place
         for place, write in enumerate(writes)
         if (row := held.get(write.record.id)) is not None
         and (row.lease_token, row.stage, row.version) == (write.record.token, write.record.stage, write.record.version)
         and row.lease_until > now
     }
+    cancelled = {
+        place: Hold(HoldKind.cancelled, Reason.cancelled, row.sentence, None)
+        for place in ours
+        if (row := held[writes[place].record.id]).hold is HoldKind.cancelled
+    }
+    return ours, cancelled
+
+
+def _cancelling(write: Write, cancelled: Hold | None) -> Write:
+    """Return what becomes of ``write`` if its record was cancelled under way: recorded, and no further from there."""
+    if cancelled is None:
+        return write
+    match write:
+        case Held():
+            return replace(write, hold=cancelled)
+        case Moved(trigger=Trigger.complete_installation):
+            return replace(write, note=f"{write.note}; it was cancelled too late".removeprefix("; "))
+        case Moved():
+            return replace(write, then=cancelled)
+        case _:
+            return write
 
 
 def _touched(writes: Sequence[Write]) -> set[int]:
@@ -105,6 +140,12 @@ def _begin(connection: Connection, writes: Sequence[Begin], worker: str, now: da
     del worker
     _set_columns(connection, writes)
     return open_intents(connection, [write.intent for write in writes], now)
+
+
+def _prolong(connection: Connection, writes: Sequence[Prolong], worker: str, now: datetime) -> Sequence[None]:
+    del worker, now
+    prolong_intents(connection, {write.intent_id: write.settled_at for write in writes})
+    return [None] * len(writes)
 
 
 # To build a statement anew costs more than to run it, and these are run with every answer that arrives.
@@ -209,12 +250,12 @@ def _moved_columns(write: Moved, now: datetime) -> dict[str, object]:
     return {
         "stage": transition.dest,
         "stage_since": now,
-        "hold": None,
-        "reason": None,
-        "sentence": None,
+        "hold": write.then.kind if write.then else None,
+        "reason": write.then.reason if write.then else None,
+        "sentence": write.then.sentence if write.then else None,
         "attempts": 0,
         "nudged": False,
-        "due_at": None if transition.dest is Stage.completed else now,
+        "due_at": None if write.then or transition.dest is Stage.completed else now,
         **own,
     }
 
@@ -334,6 +375,7 @@ def _remember(connection: Connection, rows: Sequence[dict[str, object]]) -> None
 
 _APPLY: dict[type, Callable[..., Sequence[int | None]]] = {
     Begin: _begin,
+    Prolong: _prolong,
     Learn: _learn,
     Issue: _issue,
     Moved: _move,

@@ -5,6 +5,7 @@ Plain data, made in the event loop and carried out in a worker thread by :mod:`s
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from states.holds import Hold
 from states.stage import Trigger
@@ -25,6 +26,15 @@ class Begin:
     replaces: Close | None = None
     values: Mapping[str, object] = field(default_factory=dict)
     """Columns of the onboarding: its snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prolong:
+    """A call is about to be sent later than its intent said."""
+
+    record: Record
+    intent_id: int
+    settled_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,8 @@ class Moved:
     evidence: dict[str, object]
     closes: Close | None = None
     note: str = ""
+    then: Hold | None = None
+    """Why it goes no further from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +88,4 @@ class Released:
     closes: Close | None = None
 
 
-Write = Begin | Learn | Issue | Moved | Held | Released
+Write = Begin | Prolong | Learn | Issue | Moved | Held | Released

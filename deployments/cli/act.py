@@ -2,22 +2,34 @@
 
 import getpass
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deployments.cli.answers import Answers, read_answers, take_apart, who_lacks
-from deployments.cli.exits import ExitCode, Refused
 from deployments.cli.opening import open_database
+from deployments.cli.report import print_json
+from deployments.cli.whom import (
+    AtStage,
+    Batch,
+    Integration,
+    Json,
+    OfHold,
+    OfReason,
+    OlderThan,
+    Username,
+    Wanted,
+    Yes,
+    as_object,
+    say_what_would_be_done,
+)
 from deployments.cli.wording import command, count, printable
-from states.holds import Reason
-from states.stage import Stage
+from states.holds import HoldKind
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 
 
 def answer(
@@ -48,47 +60,54 @@ def answer(
 
 
 def redrive(
-    username: Annotated[str | None, typer.Option("--username", help="Only this customer.")] = None,
-    batch: Annotated[str | None, typer.Option("--batch", help="Only this batch.")] = None,
-    reason: Annotated[Reason | None, typer.Option("--reason", help="Only those held for this.")] = None,
-    stage: Annotated[Stage | None, typer.Option("--stage", help="Only at this stage.")] = None,
-    integration: Annotated[str | None, typer.Option("--integration", help="Only this integration.")] = None,
+    username: Username = None,
+    batch: Batch = None,
+    reason: OfReason = None,
+    hold: OfHold = None,
+    stage: AtStage = None,
+    integration: Integration = None,
+    older_than: OlderThan = None,
     yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """Let those who stand still be tried again.
 
-    Says first how many that would be, and asks.
+    Says first how many that would be, and asks. Cancelled ones are let go only if they are named: --hold cancelled.
     """
-    if (username, batch, reason, stage, integration) == (None,) * 5:
-        raise Refused(
-            ExitCode.bad_input,
-            "usage",
-            "say who is to be tried again: --username, --batch, --reason, --stage or --integration",
-        )
-    from store.desk import Chosen, count_held
+    wanted = Wanted(username, batch, reason, hold, stage, integration, older_than)
+    wanted.require_some("tried again")
+    from store.choosing import preview, standing_still
     from store.desk import redrive as let_go
-    from store.standing import find_batch
-    from store.views import find_customer
 
+    now = datetime.now(UTC)
     with open_database() as engine:
-        if username is not None:
-            find_customer(engine, username)
-        chosen = Chosen(
-            username=username,
-            integration=integration,
-            batch_id=find_batch(engine, batch) if batch is not None else None,
-            stage=stage,
-            reason=reason,
-        )
-        number = count_held(engine, chosen)
-        if number == 0:
-            typer.echo("Nobody who matches stands still.")
+        chosen = wanted.look_up(engine, now)
+        found = preview(engine, standing_still(chosen), now)
+        if as_json and not (yes and found.total):
+            print_json(as_object("redrive", found, done=0 if yes else None))
             return
-        typer.echo(f"{count(number, 'onboarding')} would be tried again.", err=True)
+        if found.total == 0:
+            typer.echo("Nobody who matches stands still.")
+            _say_who_is_cancelled(engine, wanted, now)
+            return
+        say_what_would_be_done(found, "tried again")
         if not yes:
             typer.confirm("Go on?", abort=True, err=True)
-        number = let_go(engine, chosen, by=operator(), now=datetime.now(UTC))
-    typer.echo(f"{count(number, 'onboarding is', 'onboardings are')} let go. To move on: {command('resume')}")
+        number = let_go(engine, chosen, by=operator(), now=now)
+    if as_json:
+        print_json(as_object("redrive", found, done=number))
+    else:
+        typer.echo(f"{count(number, 'onboarding is', 'onboardings are')} let go. To move on: {command('resume')}")
+
+
+def _say_who_is_cancelled(engine: "Engine", wanted: Wanted, now: datetime) -> None:
+    from store.choosing import preview, standing_still
+
+    if wanted.hold is None:
+        cancelled = preview(engine, standing_still(replace(wanted, hold=HoldKind.cancelled).look_up(engine, now)), now)
+        if cancelled.total:
+            were = count(cancelled.total, "onboarding that matches was", "onboardings that match were")
+            typer.echo(f"{were} cancelled; --hold cancelled lets them go on after all.")
 
 
 def operator() -> str:
@@ -100,7 +119,7 @@ def operator() -> str:
 
 
 def _keep(engine: "Engine", chosen: Sequence[tuple[str, str]], answers: Answers) -> int:
-    from store.desk import Chosen
+    from store.choosing import Chosen
     from store.desk import answer as keep
 
     by, now = operator(), datetime.now(UTC)

@@ -64,7 +64,11 @@ def _of_customer(engine: "Engine", answers: Answers, username: str, integration:
     from store.views import story
 
     every = story(engine, username).onboardings
-    open_ones = [one for one in every if one.stage in _ANSWERABLE and _is_of(one, integration)]
+    open_ones = [
+        one
+        for one in every
+        if one.stage in _ANSWERABLE and one.hold is not HoldKind.cancelled and _is_of(one, integration)
+    ]
     if not open_ones:
         raise NotFound(f"{username} has no onboarding that still takes answers: see `onboard show {username}`")
     known = [(one, _form(one)) for one in open_ones if one.form is not None]

@@ -1,6 +1,5 @@
 """The verbs that move customers: a list from the beginning, or whatever is due."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,7 +42,7 @@ def run(
     """
     settings = read_settings(with_key=True)
     name = batch or list_path.stem
-    taken = asyncio.run(take_in(settings, Handed(list_path, name, mapping, accept_valid, rejected)))
+    taken = take_in(settings, Handed(list_path, name, mapping, accept_valid, rejected))
     taken.announce()
     raise typer.Exit(move(settings, "onboard_customers", name, taken=taken, as_json=as_json))
 
@@ -52,6 +51,7 @@ def resume(batch: Batch = None, as_json: Json = False) -> None:
     """Go on with whatever is due.
 
     That is retries, looks for consents and for answers, and what a worker that died still held.
+    A batch that is paused goes on only if it is named.
     """
     settings = read_settings(with_key=True)
     raise typer.Exit(move(settings, "resume_onboardings", batch, as_json=as_json))
@@ -81,7 +81,7 @@ def move(
     if driven.interrupted:
         typer.echo(f"interrupted; nothing is lost: {command('resume')}", err=True)
         return ExitCode.interrupted
-    return ExitCode.operator_needed if now.holds[HoldKind.operator] else ExitCode.fine
+    return ExitCode.operator_needed if now.holds[HoldKind.operator] or now.unfinished else ExitCode.fine
 
 
 def _print_page(driven: Driven) -> None:

@@ -23,8 +23,6 @@ def demo() -> None:
     No account is needed, and nothing real is touched. Everything stays in the folder demo inside .onboard, for
     `onboard --demo COMMAND` to go on with; running the demo again begins afresh.
     """
-    import asyncio
-
     from deployments.cli.bulk import move
     from deployments.cli.demo_alloy import consenting_customers, running_demo_alloy
     from deployments.cli.taking_in import Handed, take_in
@@ -33,7 +31,7 @@ def demo() -> None:
         list_path = _copy_list(home)
         settings = read_settings()
         typer.echo(f"The local Alloy listens on {alloy.url}; the list is {_short(list_path)}", err=True)
-        taken = asyncio.run(take_in(settings, Handed(list_path, BATCH)))
+        taken = take_in(settings, Handed(list_path, BATCH))
         taken.announce()
         with open_database(settings) as engine, consenting_customers(alloy, engine, but_not=SLOW_CUSTOMER):
             code = move(settings, "onboard_customers", BATCH, taken=taken)

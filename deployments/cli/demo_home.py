@@ -50,9 +50,10 @@ def fresh_home() -> Iterator[Path]:
 
     Raises :class:`Refused` while another command works in it.
     """
+    from store.private_folder import make_private
+
     home = demo_home()
-    for folder in (home.parent, home):  # one by one: `parents` would open the outer one to everybody
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(home)
     with _lock_file(home) as lock:
         _lock(lock, fcntl.LOCK_EX, home)
         for entry in home.iterdir():

@@ -59,6 +59,7 @@ def _findings() -> Iterator[Finding]:
     for name, check, remedy in (
         ("database", _database, "check ONBOARD_DATABASE_URL, and that its place can be written to"),
         ("secret key", _secret_key, "check ONBOARD_SECRET_KEY, or the key file in the home"),
+        ("sealed values", _sealed_values, "restore the key that sealed them, or give the values again"),
         ("Alloy", _alloy, "check ALLOY_API_KEY, ALLOY_BASE_URL and ALLOY_API_VERSION"),
         ("Prefect", _prefect, "check PREFECT_API_URL, or unset it to use a local server"),
     ):
@@ -92,6 +93,19 @@ def _secret_key(settings: "Settings") -> str:
     return "from ONBOARD_SECRET_KEY" if settings.onboard_secret_key else "from the key file in the home; back it up"
 
 
+def _sealed_values(settings: "Settings") -> str:
+    from store.sealed_values import try_to_open
+    from store.vault import Vault
+
+    vault = Vault.open(settings.onboard_secret_key, settings.onboard_home)
+    with open_database(settings) as engine:
+        tried, lost = try_to_open(engine, vault)
+    if lost:
+        message = f"{lost:,} of {tried:,} that were tried cannot be opened with this key"
+        raise Refused(ExitCode.cannot_start, "sealed_values", message)
+    return f"{tried:,} were tried, and this key opens them" if tried else "there are none"
+
+
 def _alloy(settings: "Settings") -> str:
     return asyncio.run(_ask_alloy(settings))
 
@@ -116,13 +130,14 @@ async def _ask_alloy(settings: "Settings") -> str:
 def _prefect(settings: "Settings") -> str:
     from deployments.prefect_server.environment import configured_api_url
     from deployments.prefect_server.process import running_server
+    from store.private_folder import make_private
 
     url = configured_api_url()
     if url is not None:
         _ask_health(url)
         return f"{url} answers"
     folder = settings.onboard_home.resolve() / "prefect"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     record = running_server(folder)
     if record is not None:
         _ask_health(record.api_url)

@@ -2,6 +2,9 @@
 
 The first Ctrl-C (or SIGTERM) asks the run to stop: nothing more is claimed, what is in flight is finished and recorded.
 The second one stops at once, and only the leases are given back. The third is Python's own.
+
+Our database decides, Prefect shows. A Prefect server that is gone for a while, or for good, keeps nobody from moving:
+what is lost is what its pages would have shown.
 """
 
 import asyncio
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 StartFlow = Callable[[], Awaitable["State[Any]"]]
 
+_TOLD_SECONDS = 30.0
+"""How long a run that has ended waits for Prefect to take notice: its server may be starting again."""
 _RECORDED_SECONDS = 20.0
 _RECORDED_SECONDS_INTERRUPTED = 3.0
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -53,7 +58,7 @@ def drive(settings: "Settings", engine: "Engine", flow_name: str, batch: str | N
     """
     from deployments.prefect_server import shared_prefect_server
 
-    with _sigterm_like_ctrl_c():
+    with sigterm_like_ctrl_c():
         try:
             with shared_prefect_server(settings.onboard_home, on_wait=_say) as server:
                 return asyncio.run(_drive(engine, flow_name, batch, server))
@@ -63,6 +68,7 @@ def drive(settings: "Settings", engine: "Engine", flow_name: str, batch: str | N
 
 async def _drive(engine: "Engine", flow_name: str, batch: str | None, server: "SharedServer") -> Driven:
     import flows.onboard as onboard  # Prefect, which takes seconds, and must see the server's settings first
+    from deployments.prefect_server import await_reachable
 
     _keep_prefect_off_the_terminal()
     interruption = _Interruption()
@@ -71,10 +77,12 @@ async def _drive(engine: "Engine", flow_name: str, batch: str | None, server: "S
     flow: Any = getattr(onboard, flow_name)
     driven = Driven(page_stays=not server.started_here)
     try:
+        if not server.started_here:
+            await await_reachable(server.api_url, on_wait=_say)
         async with shown_progress(engine, batch):
-            state = await flow(batch=batch, return_state=True)
+            state, told = await _to_its_end(flow, batch, watcher)
         flow_run_id = state.state_details.flow_run_id
-        if flow_run_id is not None:
+        if told and flow_run_id is not None:
             pages = f"http://127.0.0.1:{PREFECT_PORT}" if server.started_here else server.ui_url
             driven.page = f"{pages}/runs/flow-run/{flow_run_id}"
             await _recorded(flow_run_id, watcher, interrupted=interruption.asked > 0)
@@ -88,6 +96,48 @@ async def _drive(engine: "Engine", flow_name: str, batch: str | None, server: "S
     driven.seconds = watcher.driven.seconds if watcher.driven is not None else 0.0
     driven.interrupted = interruption.asked > 0
     return driven
+
+
+async def _to_its_end(flow: Any, batch: str | None, watcher: "Watcher") -> "tuple[State[Any], bool]":
+    """Run the flow; return how it ended, and whether Prefect could be told so.
+
+    Raises PrefectUnavailable if it could not even begin.
+    """
+    from deployments.prefect_server import PrefectUnavailable
+
+    ended = asyncio.Event()
+    watcher.on_end = ended.set
+    running = asyncio.ensure_future(flow(batch=batch, return_state=True))
+    try:
+        await _either(running, ended)
+        await asyncio.wait({running}, timeout=_TOLD_SECONDS)
+    finally:  # also when we are interrupted once more: it gives its leases back, and Prefect may not hold us up
+        if not running.done():
+            running.cancel()
+            await _either(running, ended)
+            await asyncio.wait({running}, timeout=_RECORDED_SECONDS_INTERRUPTED)
+    error = running.exception() if running.done() and not running.cancelled() else None
+    if running.done() and not running.cancelled() and error is None:
+        return running.result(), True
+    match watcher.ended:
+        case None if error is not None:
+            raise PrefectUnavailable(f"Prefect could not begin the run ({type(error).__name__})") from error
+        case None:
+            raise asyncio.CancelledError
+        case Exception() as failure:
+            raise failure
+        case state:
+            _say("Prefect could not be told how this run ended; our own records are complete")
+            return state, False
+
+
+async def _either(running: "asyncio.Future[Any]", ended: asyncio.Event) -> None:
+    """Wait until the flow has come to its end, whether or not Prefect has taken notice."""
+    waiting = asyncio.ensure_future(ended.wait())
+    try:
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
 
 
 async def _judge(state: "State[Any]") -> None:
@@ -146,16 +196,16 @@ def _keep_prefect_off_the_terminal() -> None:
     """Leave the terminal to us. What Prefect logs still reaches its own pages; a failure of the flow is told by us."""
     import logging
 
-    from prefect.logging.handlers import PrefectConsoleHandler
-
     for logger in [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]:
         for handler in logger.handlers:
-            if isinstance(handler, PrefectConsoleHandler):
+            if isinstance(handler, logging.StreamHandler) and type(handler).__module__.startswith("prefect."):
                 handler.setLevel(logging.CRITICAL + 1)
+    logging.raiseExceptions = False  # nor that it could not send its log to a server that is gone
 
 
 @contextmanager
-def _sigterm_like_ctrl_c() -> Iterator[None]:
+def sigterm_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does."""
     # By default SIGTERM ends Python without a clean-up, and the server would be left behind.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -152,9 +152,11 @@ def _as_object(refused: Refused) -> dict[str, object]:
 
 
 def _write_log(error: BaseException) -> Path:
+    from store.private_folder import make_private
+
     file = Path(os.environ.get("ONBOARD_HOME") or ".onboard") / "faults.log"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(file.parent)
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as log:
             log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, pid {os.getpid()}, {Path(sys.argv[0]).name}\n")
             log.writelines(_without_values(error))

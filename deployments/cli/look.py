@@ -1,4 +1,4 @@
-"""The verbs that read: the funnel, one customer's story, the consent links to send out."""
+"""The verbs that read: the funnel, one customer's story, the consent links to send out, what may be left behind."""
 
 import csv
 import sys
@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deployments.cli.exits import ExitCode
+from deployments.cli.half_in import remedies
 from deployments.cli.opening import open_database, open_to_ask, read_settings
-from deployments.cli.report import counts_object, folded, print_json, print_standing
+from deployments.cli.report import counts_object, failed_so_often, folded, print_json, print_standing, quoted
 from deployments.cli.wording import ago, ahead, command, count, printable
+from states.holds import HoldKind
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from store.views import Link, OnboardingStory, Story
+    from store.vault import Vault
+    from store.views import Leftover, Link, OnboardingStory, Story
 
 Batch = Annotated[str | None, typer.Option("--batch", help="Only this batch.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on standard output, and nothing else there.")]
@@ -81,32 +85,100 @@ def links(
         sealed = read_links(engine, batch=batch)
         from store.vault import Vault  # cryptography takes a while to import, and a key may be made
 
-        vault = Vault.open(settings.onboard_secret_key, settings.onboard_home)
-        opened = [
-            {
-                "username": link.username,
-                "full_name": link.full_name,
-                "integration": link.integration,
-                "issued_at": link.issued_at.isoformat(),
-                "link": vault.open_value(link.sealed).get_secret_value(),
-            }
-            for link in sealed
-        ]
+        opened, lost = _open(sealed, Vault.open(settings.onboard_secret_key, settings.onboard_home))
     if as_json:
         print_json(opened)
     elif as_csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(("username", "full_name", "integration", "issued_at", "link"))
         writer.writerows(row.values() for row in opened)
-    else:
-        _print_links(opened, sealed)
+    elif opened or not lost:
+        _print_links(opened)
+    if lost:
+        _say_which_are_lost(lost)
+        raise typer.Exit(ExitCode.operator_needed)
+
+
+def leftovers(batch: Batch = None, as_json: Json = False) -> None:
+    """List what may be left behind at Alloy.
+
+    Calls whose answer was lost, and whose effect could not be found again or is not used. It does no harm, and nothing
+    at Alloy is ever deleted: look it up there, if you like.
+    """
+    from store.views import leftovers as read_leftovers
+
+    with open_database() as engine:
+        found = read_leftovers(engine, batch=batch)
+    if as_json:
+        print_json([{**_plain(one), "why": WHY_LEFT[one.outcome]} for one in found])
+        return
+    for one in found:
+        _print_leftover(one)
+    typer.echo(f"{count(len(found), 'suspected leftover')} at Alloy, which does no harm.")
+
+
+WHY_LEFT = {
+    "leftover": "no answer came, and what the call did could not be found at Alloy: it was made again",
+    "late": "the answer came too late: another worker had taken the record over",
+}
+"""By outcome of the call."""
+
+
+def _print_leftover(one: "Leftover") -> None:
+    typer.echo(f"{printable(one.username)} · {printable(one.integration)} · batch {printable(one.batch)}")
+    typer.echo(f"  {one.trigger} of {one.called_at:%Y-%m-%d %H:%M:%S} UTC")
+    for line in folded(WHY_LEFT[one.outcome], 2):
+        typer.echo(line)
+    for title, value in (
+        ("user at Alloy", one.alloy_user_id),
+        ("integration at Alloy", one.integration_id),
+        ("the credential in use", one.credential_id),
+        ("the installation in use", one.installation_id),
+        *(("the late answer's " + name, value) for name, value in (one.evidence or {}).items() if name.endswith("_id")),
+    ):
+        if value:
+            typer.echo(f"  {title}: {printable(str(value))}")
+
+
+def _open(sealed: "list[Link]", vault: "Vault") -> tuple[list[dict[str, str]], list["Link"]]:
+    """Return the links that the vault opens, and those that were sealed with a key that it no longer has."""
+    from store.vault import SealedValueLost
+
+    opened: list[dict[str, str]] = []
+    lost: list[Link] = []
+    for link in sealed:
+        try:
+            address = vault.open_value(link.sealed).get_secret_value()
+        except SealedValueLost:
+            lost.append(link)
+            continue
+        opened.append(
+            {
+                "username": link.username,
+                "full_name": link.full_name,
+                "integration": link.integration,
+                "issued_at": link.issued_at.isoformat(),
+                "link": address,
+            }
+        )
+    return opened, lost
+
+
+def _say_which_are_lost(lost: "list[Link]") -> None:
+    were = count(len(lost), "link was", "links were")
+    typer.echo(
+        f"{were} sealed with a key that ONBOARD_SECRET_KEY no longer holds: restore it, or have new ones issued, "
+        f"for example: {command(f'links --renew {printable(lost[0].username)}')}",
+        err=True,
+    )
 
 
 def _renew(engine: "Engine", usernames: list[str]) -> None:
     from datetime import UTC
 
     from deployments.cli.act import operator
-    from store.desk import Chosen, renew_links
+    from store.choosing import Chosen
+    from store.desk import renew_links
     from store.views import find_customer
 
     for username in usernames:
@@ -117,12 +189,13 @@ def _renew(engine: "Engine", usernames: list[str]) -> None:
     typer.echo(f"the new links are issued by: {command('resume')}", err=True)
 
 
-def _print_links(opened: list[dict[str, str]], sealed: "list[Link]") -> None:
+def _print_links(opened: list[dict[str, str]]) -> None:
     if not opened:
         typer.echo("No consent link waits to be followed.")
         return
-    for row, link in zip(opened, sealed, strict=True):
-        typer.echo(f"{printable(row['username'])} · {printable(row['integration'])} · issued {ago(link.issued_at)} ago")
+    for row in opened:
+        issued = ago(datetime.fromisoformat(row["issued_at"]))
+        typer.echo(f"{printable(row['username'])} · {printable(row['integration'])} · issued {issued} ago")
         typer.echo(f"  {printable(row['link'])}")
     typer.echo(f"\n{count(len(opened), 'link')}. When customers have consented: {command('resume')}", err=True)
 
@@ -138,12 +211,14 @@ def _story_object(story: "Story") -> dict[str, object]:
                 "hold": one.hold and one.hold.value,
                 "reason": one.reason and one.reason.value,
                 "due_at": one.due_at and one.due_at.isoformat(),
+                "attempts": one.attempts,
                 "alloy_user_id": story.alloy_user_id,
                 "credential_id": one.credential_id,
                 "installation_id": one.installation_id,
                 "link_issued_at": one.link_issued_at and one.link_issued_at.isoformat(),
                 "history": [_plain(event) for event in one.history],
                 "intents": [_plain(intent) for intent in one.intents],
+                **({"held_back": why} if (why := _held_back(one)) else {}),
             }
             for one in story.onboardings
         ],
@@ -187,12 +262,27 @@ def _print_onboarding(one: "OnboardingStory") -> None:
     _print_next(one)
 
 
+def _held_back(one: "OnboardingStory") -> str:
+    """Say what holds it back, if it is neither itself nor its customer."""
+    if one.unfinished is not None:
+        commands = " or ".join(f"`onboard {remedy}`" for remedy in remedies(one.unfinished))
+        return f"its list is only half in, and nobody works on it until the rest is: {commands}"
+    if one.paused is not None:
+        return f"its batch is paused, since {one.paused.why}; to go on: `onboard resume --batch {quoted(one.batch)}`"
+    if one.quarantined is not None:
+        why = f"most of the last ones of {one.quarantined.label} at {one.stage} were refused ({one.quarantined.reason})"
+        return f"held back, since {why}; a few are tried {ahead(one.quarantined.probe_at)}"
+    return ""
+
+
 def _print_next(one: "OnboardingStory") -> None:
     sentence = one.sentence or ("nothing: it is completed" if one.stage == "completed" else "it is moved on")
-    for line in folded(f"next: {sentence}", 2):
+    for line in folded(f"next: {_held_back(one) or sentence}", 2):
         typer.echo(line)
+    if one.hold == HoldKind.retry:
+        typer.echo(f"  {failed_so_often(one.attempts)}")
     if one.due_at is not None:
         typer.echo(f"  looked at again {ahead(one.due_at)}: {command('resume')}")
 
 
-VERBS: tuple[Callable[..., Any], ...] = (status, show, links)
+VERBS: tuple[Callable[..., Any], ...] = (status, show, links, leftovers)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from deployments.cli.half_in import as_object, how_far, remedies, what_that_means
 from deployments.cli.wording import ago, ahead, command, count, in_this_shell, printable
-from states.holds import REMEDIES, HoldKind, Reason
+from states.holds import LAST_ATTEMPT, REMEDIES, HoldKind, Reason
 
 if TYPE_CHECKING:
     from store.read_only import Database
@@ -50,7 +51,33 @@ def counts_object(standing: "Standing", *, calls: int, seconds: float) -> dict[s
         "reasons": {reason.value: number for reason, number in standing.reasons.items()},
         "calls": calls,
         "seconds": round(seconds, 3),
+        **_held_back_object(standing),
     }
+
+
+def _held_back_object(standing: "Standing") -> dict[str, object]:
+    """Return the keys that are there only if somebody is held back."""
+    quarantined = [
+        {
+            "integration": one.integration,
+            "stage": one.stage.value,
+            "reason": one.reason.value,
+            "since": one.since.isoformat(),
+            "probe_at": one.probe_at.isoformat(),
+            "held_back": one.held_back,
+        }
+        for one in standing.quarantined
+    ]
+    paused = [
+        {"batch": one.batch, "since": one.since.isoformat(), "why": one.why, "held_back": one.held_back}
+        for one in standing.paused
+    ]
+    shown: dict[str, object] = {
+        "quarantined": quarantined,
+        "paused": paused,
+        "unfinished": [as_object(one) for one in standing.unfinished],
+    }
+    return {name: held_back for name, held_back in shown.items() if held_back}
 
 
 def print_json(shown: object) -> None:
@@ -61,15 +88,16 @@ def print_json(shown: object) -> None:
 def print_standing(database: "Database", standing: "Standing", *, calls: int, seconds: float) -> None:
     """Print the funnel, who waits for what, and the commands that move them on."""
     typer.echo(typer.style(_title(standing), bold=True))
-    if standing.total == 0:
+    if standing.total == 0 and not standing.unfinished:
         typer.echo(f"  Nobody is on a list yet. Begin with: {command('run LIST')}")
         return
-    most = max(standing.stages.values())
+    most = max(standing.stages.values()) or 1
     for stage, number in standing.stages.items():
         bar = "█" * (round(_BAR_WIDTH * number / most) or 1 if number else 0)
         typer.echo(f"  {stage:<11}{number:>8,}" + (f"  {typer.style(bar, fg='green')}" if bar else ""))
     for group in groups(database, standing):
         _print_group(database, group, standing.batch)
+    _print_held_back(standing)
     typer.echo("")
     for line in _what_comes_next(standing):
         typer.echo(line)
@@ -120,6 +148,11 @@ def asked_names(database: "Database", row: "Waiting") -> list[str]:
     return [name for name in names if f" {name} " in f" {row.sentence.replace(':', ' ').replace(',', ' ')} "]
 
 
+def failed_so_often(attempts: int) -> str:
+    """Say how many attempts in a row have failed, and how many there are before an operator is asked."""
+    return f"{count(attempts, 'attempt')} of {LAST_ATTEMPT} failed"
+
+
 def quoted(word: str) -> str:
     """Return ``word`` as a shell takes it."""
     from shlex import quote
@@ -140,10 +173,39 @@ def _print_group(database: "Database", group: Group, batch: str | None) -> None:
         typer.echo(f"  {printable(row.username)} · {printable(row.integration)} · {row.stage} for {ago(row.since)}")
         for line in folded(_without_remedy(row), 6):
             typer.echo(line)
+        if row.hold is HoldKind.retry and row.due_at is not None:
+            typer.echo(f"      {failed_so_often(row.attempts)}, the next {ahead(row.due_at)}")
     if group.number > len(group.examples):
         typer.echo(f"  and {group.number - len(group.examples):,} more")
     if group.kind is not HoldKind.cancelled:
         typer.echo(f"  → {remedy_for(database, group, batch)}")
+
+
+def _print_held_back(standing: "Standing") -> None:
+    for cohort in standing.quarantined:
+        _print_why(
+            f"Held back: {cohort.held_back:,} of {printable(cohort.label)} at {cohort.stage}",
+            f"Most of those who were tried last were refused: {cohort.reason}. A few are tried "
+            f"{ahead(cohort.probe_at)}; if one gets past, all go on by themselves. Once it is mended, to try at once:",
+            f"redrive --integration {quoted(cohort.integration)} --reason {cohort.reason}",
+        )
+    for batch in standing.paused:
+        _print_why(
+            f"Paused: {batch.held_back:,} of batch {printable(batch.batch)}",
+            f"Since {ago(batch.since)}: {batch.why}.",
+            f"resume --batch {quoted(batch.batch)}",
+        )
+    for one in standing.unfinished:
+        _print_why(f"Half in: {how_far(one)}", what_that_means(one), *remedies(one))
+
+
+def _print_why(heading: str, sentence: str, *remedies: str) -> None:
+    typer.echo("")
+    typer.echo(typer.style(heading, bold=True, fg="red"))
+    for line in folded(sentence, 2):
+        typer.echo(line)
+    for remedy in remedies:
+        typer.echo(f"  → {command(remedy)}")
 
 
 def _without_remedy(row: "Waiting") -> str:
@@ -167,14 +229,18 @@ def folded(text: str, indent: int, width: int = 79) -> Iterable[str]:
 
 
 def _what_comes_next(standing: "Standing") -> Iterable[str]:
-    if standing.moving:
-        yield f"{count(standing.moving, 'onboarding is', 'onboardings are')} on the way: {command('resume')}"
+    held_back = sum(
+        one.held_back for why in (standing.quarantined, standing.paused, standing.unfinished) for one in why
+    )
+    moving = standing.moving - held_back
+    if moving > 0:
+        yield f"{count(moving, 'onboarding is', 'onboardings are')} on the way: {command('resume')}"
     if standing.next_due_at is not None:
         yield f"The next one falls due {ahead(standing.next_due_at)}: {command('resume')}"
-    elif not standing.moving:
+    elif moving <= 0:
         yield "Nothing falls due by itself any more."
     if standing.leftovers:
         yield (
             f"{count(standing.leftovers, 'suspected leftover')} at Alloy, which does no harm: "
-            f"{command('show USERNAME')} lists the calls."
+            f"{command('leftovers')} lists them."
         )

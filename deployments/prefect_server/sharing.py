@@ -6,10 +6,11 @@ that start together get one server, and whoever leaves and finds no other share 
 """
 
 import fcntl
+import queue
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -32,6 +33,7 @@ from deployments.prefect_server.process import (
     start_server,
     try_lock,
 )
+from store.private_folder import make_private
 
 START_SECONDS = 120.0
 FLUSH_SECONDS = 10.0
@@ -63,11 +65,14 @@ def shared_prefect_server(
     configured = configured_api_url()
     if configured is not None:
         with prefect_environment(client_environment()):
-            yield SharedServer(configured, configured_ui_url() or configured, started_here=False)
+            try:
+                yield SharedServer(configured, configured_ui_url() or configured, started_here=False)
+            finally:
+                _flush()
         return
 
     folder = home.resolve() / "prefect"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     tell = on_wait or _tell_nobody
     with (folder / "users.lock").open("ab") as share:
         record, process = _enter(folder, share, port, tell, timeout)
@@ -142,7 +147,22 @@ def _flush() -> None:
     """
     for module, name in (("prefect.logging.handlers", "APILogWorker"), ("prefect.events.worker", "EventsWorker")):
         if module in sys.modules:
-            getattr(sys.modules[module], name).drain_all(timeout=FLUSH_SECONDS)
+            service = getattr(sys.modules[module], name)
+            at_work = list(service._instances.values())
+            service.drain_all(timeout=FLUSH_SECONDS)
+            for one in at_work:
+                _give_up(one._queue)
+
+
+def _give_up(unsent: "queue.Queue[object]") -> None:
+    """Let a background thread end with what it is sending now.
+
+    Where the server is gone it would try every event for seven seconds, and the process could not end for hours.
+    """
+    with suppress(queue.Empty):
+        while True:
+            unsent.get_nowait()
+    unsent.put_nowait(None)  # Prefect's own word for the end
 
 
 def _tell_nobody(_: str) -> None:

@@ -1,7 +1,8 @@
-"""From a request to an answer: reception, faults, the endpoint, and what the client gets to see of it.
+"""From a request to a reply: reception, faults, the endpoint, and what the client gets to see of it.
 
 The order is the point: delay, then whatever fails *before* an effect, then the effect (which never waits and is
-therefore atomic), then the delay and the failures *after* it.
+therefore atomic), then the delay and the failures *after* it. A connection that breaks is part of a reply, so nothing
+here knows of sockets.
 """
 
 import asyncio
@@ -10,13 +11,12 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 
-from aiohttp import web
-
 from deployments.sandbox.call import Answer, Call
 from deployments.sandbox.faults import Fault, Strikes
 from deployments.sandbox.knobs import KeyName, RetryAfter
 from deployments.sandbox.reception import admit, choose_route, note_unknown, read_body, strip_version
 from deployments.sandbox.refusal import Refused
+from deployments.sandbox.reply import Reply, Request
 from deployments.sandbox.request_log import RequestRecord
 from deployments.sandbox.routes import Route
 from deployments.sandbox.world import World
@@ -34,40 +34,32 @@ class Gateway:
         self._world = world
         self._committed = committed
 
-    async def answer(self, request: web.BaseRequest, segments: list[str], query: dict[str, str]) -> web.StreamResponse:
-        """Answer one request, or close its socket."""
+    async def answer(self, request: Request) -> Reply:
+        """Answer one request, or break its connection."""
         world = self._world
         record = world.requests.begin(request.method, world.clock.now())
         try:
-            raw = await request.read()
             await _pause(world.knobs.latency_ms)
             try:
-                route, call, key = self._receive(request, record, segments, query, raw)
+                route, call, key = self._receive(request, record)
             except Refused as refused:
                 return self._refusal(record, refused)
-            return await self._carry_out(request, record, route, call, key)
+            return await self._carry_out(record, route, call, key)
         finally:
             world.requests.end()
 
-    def _receive(
-        self,
-        request: web.BaseRequest,
-        record: RequestRecord,
-        segments: list[str],
-        query: dict[str, str],
-        raw: bytes,
-    ) -> tuple[Route, Call, KeyName]:
+    def _receive(self, request: Request, record: RequestRecord) -> tuple[Route, Call, KeyName]:
         world, knobs = self._world, self._world.knobs
         warnings = record.warnings
         key = admit(request.headers.get("Authorization"), world.settings.keys, knobs, warnings)
         record.key = key
-        segments = strip_version(segments, request.headers.get("x-api-version"), knobs)
+        segments = strip_version(request.segments, request.headers.get("x-api-version"), knobs)
         route, path = choose_route(request.method, segments, knobs)
         record.route, record.template = route.name, route.template
         world.requests.by_route[route.name] += 1
-        body = read_body(raw, route, knobs, warnings)
+        body = read_body(request.body, route, knobs, warnings)
         if route.query is not None:
-            note_unknown(query.keys() - route.query, knobs, warnings)
+            note_unknown(request.query.keys() - route.query, knobs, warnings)
         world.settle()
         now = world.clock.now()
         call = Call(
@@ -79,15 +71,13 @@ class Gateway:
             now=now,
             as_of=now,
             path=path,
-            query=query,
+            query=request.query,
             body=body,
             warnings=warnings,
         )
         return route, call, key
 
-    async def _carry_out(
-        self, request: web.BaseRequest, record: RequestRecord, route: Route, call: Call, key: KeyName
-    ) -> web.StreamResponse:
+    async def _carry_out(self, record: RequestRecord, route: Route, call: Call, key: KeyName) -> Reply:
         world = self._world
         is_read = route.is_read
         record.user, names = _about(call)
@@ -95,7 +85,7 @@ class Gateway:
         record.faults = strikes.kinds
         if strikes.delay_before:
             await _pause(strikes.delay_before)
-        spoiled = self._before(request, record, strikes.disaster) or self._limited(record, key)
+        spoiled = self._before(record, strikes.disaster) or self._limited(record, key)
         if spoiled is not None:
             return spoiled
         try:
@@ -113,18 +103,16 @@ class Gateway:
             return self._refusal(record, refused)
         self._committed()
         await _pause(world.knobs.latency_after_ms + strikes.delay_after)
-        return await self._after(request, record, payload, strikes)
+        return self._after(record, payload, strikes)
 
-    def _before(
-        self, request: web.BaseRequest, record: RequestRecord, fault: Fault | None
-    ) -> web.StreamResponse | None:
+    def _before(self, record: RequestRecord, fault: Fault | None) -> Reply | None:
         """Return the answer of a fault that comes before any effect, if it is one."""
         if fault is None:
             return None
         if fault.kind == "err_before":
             return self._refusal(record, Refused(fault.status or 503, "Service unavailable"))
         if fault.kind == "drop_before":
-            return _dropped(request, fault)
+            return _dropped(fault)
         if fault.kind == "html" and not fault.after_commit:
             return _html(record, 502, "502 Bad Gateway")
         if fault.kind == "429":
@@ -134,7 +122,7 @@ class Gateway:
             return self._refusal(record, Refused(401, "Unauthorized"))
         return None
 
-    def _limited(self, record: RequestRecord, key: KeyName) -> web.StreamResponse | None:
+    def _limited(self, record: RequestRecord, key: KeyName) -> Reply | None:
         """Return a 429 if the key has used up its rate."""
         knobs, world = self._world.knobs, self._world
         if knobs.rate_limit_per_s is None:
@@ -148,9 +136,7 @@ class Gateway:
         headers = _retry_after(knobs.retry_after, max(1, int(wait + 0.999)))
         return self._refusal(record, Refused(429, "Too many requests"), headers)
 
-    async def _after(
-        self, request: web.BaseRequest, record: RequestRecord, payload: Answer, strikes: Strikes
-    ) -> web.StreamResponse:
+    def _after(self, record: RequestRecord, payload: Answer, strikes: Strikes) -> Reply:
         """Send the answer, or what a fault makes of it."""
         fault = strikes.disaster
         if fault is None:
@@ -158,16 +144,16 @@ class Gateway:
         if fault.kind == "err_after":
             return self._refusal(record, Refused(fault.status or 500, "Internal server error"))
         if fault.kind == "drop_after":
-            return _dropped(request, fault)
+            return _dropped(fault)
         if fault.kind == "html":
             return _html(record, 502, "502 Bad Gateway")
         if fault.kind == "empty":
             return _raw(record, 200, b"")
         if fault.kind == "truncate":
-            return await _truncated(request, record, payload, fault)
+            return _truncated(record, payload, fault)
         return _json(record, 200, payload)
 
-    def _refusal(self, record: RequestRecord, refused: Refused, headers: Headers | None = None) -> web.StreamResponse:
+    def _refusal(self, record: RequestRecord, refused: Refused, headers: Headers | None = None) -> Reply:
         style = self._world.knobs.error_body
         if style == "html":
             return _html(record, refused.status, f"Error {refused.status}", headers)
@@ -205,68 +191,46 @@ def _encode(payload: Answer) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _json(record: RequestRecord, status: int, payload: Answer, headers: Headers | None = None) -> web.StreamResponse:
+def _json(record: RequestRecord, status: int, payload: Answer, headers: Headers | None = None) -> Reply:
     return _raw(record, status, _encode(payload), headers)
 
 
-def _raw(record: RequestRecord, status: int, body: bytes, headers: Headers | None = None) -> web.StreamResponse:
+def _raw(record: RequestRecord, status: int, body: bytes, headers: Headers | None = None) -> Reply:
     record.status = status
-    return web.Response(
-        status=status,
-        body=body,
-        headers={
+    return Reply(
+        status,
+        {
             "Content-Type": "application/json; charset=utf-8",
             "x-request-id": record.request_id,
             **(headers or {}),
         },
+        body,
     )
 
 
-def _html(record: RequestRecord, status: int, title: str, headers: Headers | None = None) -> web.StreamResponse:
+def _html(record: RequestRecord, status: int, title: str, headers: Headers | None = None) -> Reply:
     html = {"Content-Type": "text/html; charset=utf-8"}
     return _raw(record, status, HTML_ERROR.format(title).encode(), html | (headers or {}))
 
 
-def _dropped(request: web.BaseRequest, fault: Fault) -> web.StreamResponse:
-    """Close the socket; the response that is returned finds it closed and goes nowhere."""
-    transport = request.transport
-    if transport is not None:
-        if fault.reset:
-            transport.abort()
-        else:
-            transport.close()
-    return web.Response(status=500)
+def _dropped(fault: Fault) -> Reply:
+    return Reply(500, ending="reset" if fault.reset else "closed")
 
 
-async def _truncated(
-    request: web.BaseRequest, record: RequestRecord, payload: Answer, fault: Fault
-) -> web.StreamResponse:
+def _truncated(record: RequestRecord, payload: Answer, fault: Fault) -> Reply:
     whole = _encode(payload)
-    part = whole[: len(whole) // 2]
-    if not fault.full_length:
-        return _raw(record, 200, part)
-    record.status = 200
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "application/json; charset=utf-8",
-            "Content-Length": str(len(whole)),
-            "x-request-id": record.request_id,
-        }
-    )
-    await response.prepare(request)
-    await response.write(part)
-    if request.transport is not None:
-        request.transport.close()
-    return response
+    part = _raw(record, 200, whole[: len(whole) // 2])
+    if fault.full_length:
+        part.headers["Content-Length"] = str(len(whole))
+        part.ending = "cut"
+    return part
 
 
 def _retry_after(form: RetryAfter, seconds: int) -> Headers:
     if form == "absent":
         return {}
-    values = {
-        "seconds": str(seconds),
-        "date": formatdate(time.time() + seconds, usegmt=True),
-        "zero": "0",
-        "huge": str(HUGE_RETRY_AFTER_S),
-    }
-    return {"Retry-After": values[form]}
+    if form == "date":
+        # With the time that it is reckoned from, to the second: whoever reads it may have another clock.
+        now = time.time()
+        return {"Date": formatdate(now, usegmt=True), "Retry-After": formatdate(now + seconds, usegmt=True)}
+    return {"Retry-After": {"seconds": str(seconds), "zero": "0", "huge": str(HUGE_RETRY_AFTER_S)}[form]}

@@ -23,6 +23,7 @@ from deployments.sandbox.knobs import KeyName, Knobs
 from deployments.sandbox.ledger import Ledger
 from deployments.sandbox.persistence import load, save
 from deployments.sandbox.reception import read_target
+from deployments.sandbox.reply import Reply, Request
 from deployments.sandbox.request_log import RequestLog
 from deployments.sandbox.settings import SandboxSettings
 from deployments.sandbox.world import World
@@ -144,7 +145,9 @@ class Sandbox:
             return await self._admin.answer(request, segments[1:], query)
         if [segment.lower() for segment in segments[:2]] == ["api", "strategy"]:
             return await self._browser.answer(request, segments[2:], query)
-        return await self._gateway.answer(request, segments, query)
+        body = await request.read()
+        reply = await self._gateway.answer(Request(request.method, segments, query, request.headers, body))
+        return await _sent(request, reply)
 
     # --- memory
 
@@ -166,6 +169,22 @@ class Sandbox:
             self._save()
             # A large state takes long to write: spend at most a twentieth of the time on it.
             pause = max(self.settings.snapshot_every_ms / 1000, 20 * (loop.time() - began))
+
+
+async def _sent(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    """Put a reply on the wire, or end its connection early; what is returned then finds it closed and goes nowhere."""
+    if reply.ending == "whole":
+        return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
+    response = web.StreamResponse(status=reply.status, headers=reply.headers)
+    if reply.ending == "cut":
+        await response.prepare(request)
+        await response.write(reply.body)
+    if request.transport is not None:
+        if reply.ending == "reset":
+            request.transport.abort()
+        else:
+            request.transport.close()
+    return response if reply.ending == "cut" else web.Response(status=reply.status)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Adds what is new in a list: customers, onboardings at the first stage, their sealed auth values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,27 +30,42 @@ def add_customers(connection: Connection, rows: Sequence[CustomerRow], now: date
         full_names[row.username] = full_names.get(row.username) or row.full_name
     if not full_names:
         return Customers({}, {})
-    # Sorted, so that two processes that take in the same list wait for each other in one order only.
-    added = connection.execute(
-        insert(connection, Customer).on_conflict_do_nothing().returning(CUSTOMER.c.username, CUSTOMER.c.id),
-        [
-            {"username": username, "full_name": full_names[username], "adopted": False, "created_at": now}
-            for username in sorted(full_names)
-        ],
-    )
-    ids: dict[str, int] = {row.username: row.id for row in added}
-    before: dict[str, str] = {}
-    missing = sorted(full_names.keys() - ids.keys())
-    if missing:
-        wanted = (CUSTOMER.c.username, CUSTOMER.c.id, CUSTOMER.c.full_name)
-        for username, customer_id, full_name in connection.execute(
-            select(*wanted).where(CUSTOMER.c.username.in_(missing))
-        ).all():
-            ids[username] = customer_id
-            before[username] = full_name or full_names[username]
-            if full_name != before[username]:
-                _name(connection, customer_id, before[username], now)
+    # Looked for first: of a list that goes on where it was left, nearly all are there.
+    ids, before = _present(connection, full_names, now)
+    # Sorted, so that two processes that take in lists with the same customers wait for each other in one order only.
+    absent = sorted(full_names.keys() - ids.keys())
+    if absent:
+        added = connection.execute(
+            insert(connection, Customer).on_conflict_do_nothing().returning(CUSTOMER.c.username, CUSTOMER.c.id),
+            [
+                {"username": username, "full_name": full_names[username], "adopted": False, "created_at": now}
+                for username in absent
+            ],
+        )
+        ids |= {row.username: row.id for row in added}
+    if len(ids) < len(full_names):
+        meanwhile = {username: full_names[username] for username in absent if username not in ids}
+        added_elsewhere, named_elsewhere = _present(connection, meanwhile, now)
+        ids |= added_elsewhere
+        before |= named_elsewhere
     return Customers(ids, before)
+
+
+def _present(
+    connection: Connection, full_names: Mapping[str, str], now: datetime
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the ids and the full names of those who are there, with names that were blank filled in."""
+    ids: dict[str, int] = {}
+    before: dict[str, str] = {}
+    wanted = (CUSTOMER.c.username, CUSTOMER.c.id, CUSTOMER.c.full_name)
+    for username, customer_id, full_name in connection.execute(
+        select(*wanted).where(CUSTOMER.c.username.in_(sorted(full_names)))
+    ).all():
+        ids[username] = customer_id
+        before[username] = full_name or full_names[username]
+        if full_name != before[username]:
+            _name(connection, customer_id, before[username], now)
+    return ids, before
 
 
 def _name(connection: Connection, customer_id: int, full_name: str, now: datetime) -> None:
@@ -117,7 +132,7 @@ def _onboarding(asked: Asked, customer_id: int, taking: Taking) -> dict[str, Any
         "app": asked.app,
         "stage": Stage.new,
         "stage_since": now,
-        "due_at": now,
+        "due_at": taking.due_at,
         "attempts": 0,
         "nudged": False,
         "version": 0,

@@ -14,6 +14,7 @@ from store.intake.changes import Change, Known, TooLate, busy, decide
 from store.intake.taking import Asked, Taking, sealed_rows
 from store.lists.rows import CustomerRow
 from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
+from store.quarantine import let_be_probed
 
 _KNOWN = (
     ONBOARDING.c.id, ONBOARDING.c.batch_id, ONBOARDING.c.customer_id, CUSTOMER.c.username, CUSTOMER.c.full_name,
@@ -63,7 +64,7 @@ def amend(connection: Connection, changed: Sequence[tuple[Asked, Known]], taking
         return
     locked = read_known(connection, [asked.row.username for asked, _ in changed], lock=True)
     now_known = {record.id: record for records in locked.values() for record in records}
-    history: list[dict[str, object]] = []
+    history: list[dict[str, Any]] = []
     for asked, seen in changed:
         record = now_known.get(seen.id)
         if record is None:
@@ -79,6 +80,7 @@ def amend(connection: Connection, changed: Sequence[tuple[Asked, Known]], taking
             history.append(taking.history(record.id, record.stage, sentence))
     if history:
         connection.execute(plain_insert(HISTORY), history)
+        let_be_probed(connection, [row["onboarding_id"] for row in history], taking.around.now)
 
 
 def sealed_of(connection: Connection, onboarding_id: int) -> dict[str, bytes]:

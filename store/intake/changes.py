@@ -65,6 +65,10 @@ class Known:
         """Tell whether a worker has it; one whose lease ran out can write no more."""
         return self.lease_until is not None and self.lease_until > now
 
+    def was_purged(self) -> bool:
+        """Tell whether it was cancelled and let go again: what was sealed is gone, and a list must bring it anew."""
+        return self.hold is not HoldKind.cancelled and not self.auth_names and self.auth_digest != ""
+
     def wants_correction(self) -> bool:
         """Tell whether its integration could not be found, so that a row with another one corrects it."""
         return (
@@ -138,7 +142,10 @@ def decide(
     if "auth values" in change.what:
         names = {*known.auth_names, *change.auth}
         change.values |= {"auth_names": sorted(names), "link_issued_at": None}
-        change.values["auth_digest"] = around.vault.fingerprint(_merged_auth(known, row, around))
+        digest = around.vault.fingerprint(_merged_auth(known, row, around))
+        change.values["auth_digest"] = digest
+        if digest != known.auth_digest:
+            change.values["snapshot"] = None  # what was granted for other values so far is an older credential
     _wake(known, change, around.now)
     return change
 
@@ -147,7 +154,7 @@ def _changed_auth(known: Known, row: CustomerRow, around: Circumstances) -> dict
     given = {name: value.get_secret_value() for name, value in row.auth.items()}
     if not given or known.stage is Stage.completed:
         return {}
-    if known.reason in _AUTH_WANTED and known.stage in _BEFORE_CREDENTIAL:
+    if (known.reason in _AUTH_WANTED or known.was_purged()) and known.stage in _BEFORE_CREDENTIAL:
         return given
     if known.stage not in _BEFORE_CREDENTIAL:
         # The values themselves are gone by now; what remains is their mark, if it was made with the key in use.
@@ -173,7 +180,7 @@ def _merged_auth(known: Known, row: CustomerRow, around: Circumstances) -> dict[
 def _refuse_if_too_late(known: Known, row: CustomerRow, change: Change, now: datetime) -> None:
     in_use = known.is_leased(now) or known.has_open_intent
     if known.hold is HoldKind.cancelled:
-        raise TooLate("", "its onboarding was cancelled", "let it go on with `onboard redrive` first")
+        raise TooLate("", "its onboarding was cancelled", "let it go on with `onboard redrive --hold cancelled` first")
     if change.full_name is not None:
         if known.alloy_user_id is not None:
             raise TooLate("full_name", "the user exists at Alloy by another name", "change the name at Alloy")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from states.stage import Stage
 from store.catalogue import AmbiguousIntegration, Catalogue, CatalogueEntry, UnknownIntegration, fold
@@ -17,7 +18,9 @@ KEPT = 1_000
 class Intake:
     """What became of a list's rows."""
 
-    batch_id: int
+    batch_id: int = 0
+    rows_before: int = 0
+    """So many of the list's rows were in already, from an intake that had not come to the end."""
     added: int = 0
     unchanged: int = 0
     updated: int = 0
@@ -35,6 +38,17 @@ class Intake:
         self.refused_count += 1
         if len(self.refused) < KEPT:
             self.refused.append(fault)
+
+    def add(self, other: "Intake") -> None:
+        """Count what became of more rows."""
+        self.added += other.added
+        self.unchanged += other.unchanged
+        self.updated += other.updated
+        self.repeated += other.repeated
+        self.elsewhere += other.elsewhere
+        self.elsewhere_usernames += other.elsewhere_usernames[: KEPT - len(self.elsewhere_usernames)]
+        self.refused_count += other.refused_count
+        self.refused += other.refused[: KEPT - len(self.refused)]
 
     def too_late(self, row: CustomerRow, late: TooLate) -> None:
         """Count a row as refused since its record is past what the row changes."""
@@ -55,6 +69,8 @@ class Taking:
     source: str
     around: Circumstances
     intake: Intake
+    due_at: datetime | None
+    """When what is added may be claimed; None while it is held back."""
 
     def history(self, onboarding_id: int, stage: Stage, sentence: str) -> dict[str, object]:
         """Return a row of the history of ``onboarding_id``."""

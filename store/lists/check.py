@@ -3,7 +3,7 @@
 A list is read twice: once to find everything that is wrong with it, and again to take it in.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from store.lists.csv_list import read_csv
 from store.lists.json_list import read_jsonl
 from store.lists.on_record import names_on_record
 from store.lists.repeats import Seen, watching_repeats
-from store.lists.rows import CustomerRow, Fault, build_row
+from store.lists.rows import CustomerRow, Fault, RawRow, build_row
 from store.lists.text_file import UnreadableFile, open_text
 
 KEPT_FAULTS = 1_000
 """Of a list that is wrong from end to end more would only fill memory; all are counted."""
+
+_TOLD_EVERY = 1_000
 
 _READERS = {".csv": read_csv, ".tsv": read_csv, ".jsonl": read_jsonl, ".ndjson": read_jsonl}
 
@@ -45,15 +47,24 @@ class ListCheck:
     """How many lines have faults."""
 
 
-def check_list(path: Path, catalogue: Catalogue | None = None, engine: Engine | None = None) -> ListCheck:
+def check_list(
+    path: Path,
+    catalogue: Catalogue | None = None,
+    engine: Engine | None = None,
+    *,
+    watch: Callable[[int], None] = lambda _rows: None,
+) -> ListCheck:
     """Read the whole list and return everything that is wrong with it.
 
     With a ``catalogue`` integrations and auth properties are checked too; with an ``engine`` an auth value that a
-    record holds already is not missed in its row.
+    record holds already is not missed in its row. ``watch`` is told now and then how many rows were checked, and may
+    raise to end it there.
     """
     check = ListCheck()
     last = -1
-    for item in check_rows(read_rows(path), catalogue, engine):
+    for number, item in enumerate(check_rows(read_rows(path), catalogue, engine), start=1):
+        if number % _TOLD_EVERY == 0:
+            watch(number)
         if isinstance(item, CustomerRow):
             check.rows += 1
         elif isinstance(item, Repeated):
@@ -69,31 +80,35 @@ def check_list(path: Path, catalogue: Catalogue | None = None, engine: Engine | 
 
 def read_rows(path: Path) -> Iterator[CustomerRow | Fault]:
     """Yield the rows of a list and the faults of those that cannot be used, in the order of their lines."""
+    folder = path.absolute().parent
+    for item in read_raw_rows(path):
+        if isinstance(item, Fault):
+            yield item
+            continue
+        row = build_row(item, folder)
+        if isinstance(row, CustomerRow):
+            yield row
+        else:
+            yield from row
+
+
+def read_raw_rows(path: Path) -> Iterator[RawRow | Fault]:
+    """Yield the rows of a list as they came, and the faults of lines that are none."""
     read = _READERS.get(path.suffix.lower())
     if read is None:
         known = ", ".join(sorted(_READERS))
         yield Fault(0, "", f"{path.name} is no list that we can read", f"give it one of the endings {known}")
         return
-    rows = 0
-    faults = 0
+    empty = True
     try:
         with open_text(path) as text:
-            folder = path.absolute().parent
             for item in read(text):
-                if isinstance(item, Fault):
-                    yield item
-                    faults += 1
-                    continue
-                rows += 1
-                row = build_row(item, folder)
-                if isinstance(row, CustomerRow):
-                    yield row
-                else:
-                    yield from row
+                empty = False
+                yield item
     except UnreadableFile as unreadable:
         yield unreadable.fault
         return
-    if not rows and not faults:
+    if empty:
         yield Fault(1, "", "there is a header and no row", "add the customers below it")
 
 

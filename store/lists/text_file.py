@@ -1,5 +1,6 @@
 """Opens a list as text, line by line, and says plainly what it is when it is none."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,15 @@ def open_text(path: Path) -> Iterator[TextIO]:
         raise UnreadableFile(Fault(0, "", f"{path} may not be read", "check its permissions")) from None
     except OSError as fault:
         raise UnreadableFile(Fault(0, "", f"{path} cannot be read: {fault.strerror}", "check the file")) from None
+
+
+def digest_of(path: Path) -> str:
+    """Return a digest of the file's bytes; "" if it cannot be read, which :func:`open_text` says better."""
+    try:
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest() if path.is_file() else ""
+    except OSError:
+        return ""
 
 
 def line_fault(line: str, number: int) -> Fault | None:

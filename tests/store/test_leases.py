@@ -52,6 +52,15 @@ def test_the_latest_stage_is_claimed_first(engine: Engine, add: Add, now: dateti
     assert ids(take(engine, now)) == [mapped]
 
 
+def test_what_a_dead_worker_held_is_claimed_before_what_is_further(engine: Engine, add: Add, now: datetime) -> None:
+    left_behind = add("left-behind@example.test", due_at=now - LEASE)
+    take(engine, now - LEASE, worker="dead")
+    for number in range(4):
+        add(f"c{number}@example.test", stage=Stage.mapped)
+
+    assert ids(take(engine, now, size=4)) == [left_behind]
+
+
 def test_a_large_page_is_not_spent_on_a_straggler(engine: Engine, add: Add, now: datetime) -> None:
     new = [add(f"c{number}@example.test") for number in range(4)]
     add("mapped@example.test", stage=Stage.mapped)

@@ -7,7 +7,7 @@ from tests.deployments.cli.conftest import Onboard
 
 pytestmark = pytest.mark.usefixtures("account")
 
-CHECKS = ["settings", "database", "secret key", "Alloy", "Prefect"]
+CHECKS = ["settings", "database", "secret key", "sealed values", "Alloy", "Prefect"]
 
 EVERYTHING_WRONG = {
     "ALLOY_API_KEY": "canary-key",

@@ -60,7 +60,23 @@ def test_every_option_says_what_it_means(parameter: str):
 
 
 def test_the_commands_are_those_that_were_promised():
-    promised = {"demo", "run", "resume", "status", "show", "links", "answer", "redrive", "sandbox", "doctor", "up"}
+    promised = {
+        "demo",
+        "run",
+        "resume",
+        "status",
+        "show",
+        "links",
+        "leftovers",
+        "answer",
+        "redrive",
+        "cancel",
+        "erase",
+        "discard",
+        "sandbox",
+        "doctor",
+        "up",
+    }
     assert set(COMMANDS) == promised
 
 

@@ -123,8 +123,8 @@ def test_show_tells_the_story_with_exactly_the_promised_keys(onboard: Onboard, p
     story = onboard("show", "ada@example.test", "--json").json
     assert list(story) == ["username", "full_name", "onboardings"]
     assert list(story["onboardings"][0]) == [
-        "integration", "stage", "hold", "reason", "due_at", "alloy_user_id", "credential_id", "installation_id",
-        "link_issued_at", "history", "intents",
+        "integration", "stage", "hold", "reason", "due_at", "attempts", "alloy_user_id", "credential_id",
+        "installation_id", "link_issued_at", "history", "intents",
     ]  # fmt: skip
     assert story["onboardings"][0]["history"][0]["trigger"] == "create_user"
     assert story["onboardings"][0]["intents"][0]["outcome"] is None

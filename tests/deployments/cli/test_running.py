@@ -9,15 +9,19 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from deployments.cli.exits import ExitCode
 from deployments.prefect_server import shared_prefect_server
 from deployments.sandbox.knobs import Knobs
 from deployments.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+from store.engine import make_engine, writing
+from store.models import Batch
 from tests.deployments.cli.conftest import Onboard
 
 pytestmark = [
@@ -96,6 +100,35 @@ def test_a_key_that_is_revoked_meanwhile_halts_the_run_and_blames_nobody(
     assert ended.json["error"] == "halted"
     assert "ALLOY_API_KEY" in ended.err
     assert command("status", "--json").json["holds"]["operator"] == 0
+
+
+@pytest.mark.usefixtures("fresh_alloy")
+def test_a_first_call_that_cannot_connect_halts_the_run_and_blames_nobody(
+    command: Onboard, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+):
+    put("ada@example.test", due_at=datetime.now(UTC))
+    monkeypatch.setenv("ALLOY_BASE_URL", "http://127.0.0.1:1")
+    ended = command("resume", "--json")
+    assert ended.code == ExitCode.cannot_start, ended.err
+    assert ended.json["error"] == "halted"
+    assert "127.0.0.1 cannot be reached" in ended.err
+    assert command("status", "--json").json["holds"] == {"retry": 0, "customer": 0, "operator": 0, "cancelled": 0}
+
+
+@pytest.mark.usefixtures("fresh_alloy")
+def test_a_paused_batch_goes_on_when_it_is_resumed_by_name_and_not_before(
+    command: Onboard, put: Callable[..., None], database: str
+):
+    put("ada@example.test", due_at=datetime.now(UTC))
+    engine = make_engine(database)
+    with writing(engine) as connection:
+        connection.execute(update(Batch).values(paused_at=datetime.now(UTC), paused_why="too many were refused"))
+    engine.dispose()
+    ended = command("resume", "--json")
+    assert (ended.json["stages"]["new"], ended.json["paused"][0]["held_back"]) == (1, 1)
+    ended = command("resume", "--batch", "spring", "--json")
+    assert ended.json["stages"]["new"] == 0, ended.err
+    assert "paused" not in ended.json
 
 
 def test_ctrl_c_finishes_what_is_in_flight_and_ends_with_130_and_a_summary(home: Path, fresh_alloy: Sandbox):
