@@ -91,7 +91,7 @@ class Onboard:
             process = subprocess.Popen(
                 [ONBOARD, *words],
                 cwd=self.folder,
-                env={**_untouched_environment(), **self.settings, **more},
+                env={**untouched_environment(), **self.settings, **more},
                 stdin=subprocess.DEVNULL,
                 stdout=to_out,
                 stderr=to_err,
@@ -145,7 +145,7 @@ def running_prefect(folder: Path) -> Iterator[Prefect]:
     """Run one server in a process that holds it: its settings stay out of this one."""
     with subprocess.Popen(
         [sys.executable, "-c", _KEEP_PREFECT_UP, str(folder)],
-        env=_untouched_environment(),
+        env=untouched_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -160,7 +160,7 @@ def running_alloy() -> Iterator[SandboxControl]:
     """Run the local Alloy, whose key is a canary too."""
     with subprocess.Popen(
         [sys.executable, "-m", "deployments.sandbox", "--port", "0", "--dev-key", API_KEY],
-        env={**_untouched_environment(), "SANDBOX_ADMIN_TOKEN": ADMIN_TOKEN},
+        env={**untouched_environment(), "SANDBOX_ADMIN_TOKEN": ADMIN_TOKEN},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -203,6 +203,6 @@ def until_calls_are_under_way(alloy: SandboxControl, at_work: Started) -> None:
     until(lambda: sum(one.status is None for one in alloy.requests()) >= 3, at_work)
 
 
-def _untouched_environment() -> dict[str, str]:
+def untouched_environment() -> dict[str, str]:
     """Return the environment without any setting of this machine."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_SET_BY_US)}

@@ -3,11 +3,16 @@
 import signal
 
 import pytest
+from sqlalchemy import ColumnElement, select
 
 from deployments.sandbox.control import SandboxControl
+from flows.loop import RECORDS_PER_CALL
+from states.stage import Stage
+from store.engine import reading
+from store.models import ONBOARDING
 from tests.journeys.people import klaviyo, people, write_list
 from tests.journeys.processes import Onboard, running_alloy, until, until_asked
-from tests.journeys.proofs import assert_exactly_once, assert_nobody_is_blamed, assert_not_told, leased
+from tests.journeys.proofs import assert_exactly_once, assert_nobody_is_blamed, assert_not_told, leased, records
 
 pytestmark = pytest.mark.prefect
 
@@ -56,6 +61,46 @@ def test_a_second_ctrl_c_does_not_wait_for_what_is_in_flight(onboard: Onboard, o
     assert ended.code == 130, ended.err
     assert_not_told(ended)
     assert leased(own_database) == 0
+
+
+def test_after_sigterm_nothing_more_is_claimed_and_what_is_in_flight_is_finished(
+    onboard: Onboard, own_database: str, alloy: SandboxControl
+):
+    write_list(onboard.folder / "list.csv", [klaviyo(f"c{one}@example.test") for one in range(40)])
+    alloy.turn(latency_ms=1000)
+    run = onboard.start("run", "list.csv", "--json", ALLOY_CONCURRENCY="1")
+    until(lambda: own_records(onboard) and leased(own_database) == RECORDS_PER_CALL, run)  # there is room for no more
+    in_hand = standing_in(own_database, ONBOARDING.c.lease_token.is_not(None))
+
+    run.process.send_signal(signal.SIGTERM)
+    ended = run.ended()
+
+    assert ended.code == 130, ended.err
+    begun = standing_in(own_database, ONBOARDING.c.stage != Stage.new)
+    assert begun <= in_hand
+    assert len(begun) == alloy.ledger().users
+    assert_nobody_is_blamed(own_database)
+
+
+def test_a_call_that_does_not_end_holds_an_interrupted_run_up_for_a_bounded_time(onboard: Onboard, own_database: str):
+    write_list(onboard.folder / "list.csv", [klaviyo(f"c{one}@example.test") for one in range(10)])
+    with running_alloy() as slow:  # a local Alloy of its own: what it was asked for, it would do much later
+        run = onboard.start("run", "list.csv", "--json", ALLOY_BASE_URL=slow.url)
+        until(lambda: len(slow.requests()) >= 1, run)
+        slow.turn(latency_ms=100_000)
+        until(lambda: own_records(onboard) and leased(own_database) == 10, run)
+        run.process.send_signal(signal.SIGTERM)
+        ended = run.ended(within=35)  # a call may take forty seconds; what is in flight is given ten
+
+    assert ended.code == 130, ended.err
+    assert ended.json["total"] == 10
+    assert leased(own_database) == 0
+
+
+def standing_in(url: str, where: ColumnElement[bool]) -> set[int]:
+    """Return the onboardings of which this is true."""
+    with records(url) as engine, reading(engine) as connection:
+        return set(connection.scalars(select(ONBOARDING.c.id).where(where)))
 
 
 def own_records(onboard: Onboard) -> bool:

@@ -1,0 +1,137 @@
+"""The safeguards without which a customer could be lost, doubled or exposed, and the tests that notice one gone.
+
+Each names the fewest tests that are sure to notice. A mutation replaces as little text as says what it means, so that
+the code around it may change.
+"""
+
+from tests.mutation.mutant import Mutation
+
+LOST = "tests/flows/test_lost_answers.py::test_one_lost_answer_leaves_one_of_everything"
+LOST_CREDENTIAL = f"{LOST}[sqlite-drop_after-create_credential]"
+LOOKING_TWICE = "tests/flows/test_looking_twice.py::test_a_credential_that_shows_only_at_the_second_look_is_adopted"
+WORK = "tests/store/test_work.py"
+LEASES = "tests/store/test_leases.py"
+FENCE = "tests/store/test_fence.py"
+COMPARE_AND_SET = "tests/store/test_compare_and_set.py"
+CIRCLES = "tests/store/test_circles.py"
+
+IN_THE_STEPS = (
+    Mutation(
+        name="an open intent is not looked up",
+        file="flows/steps/rule.py",
+        was="found = await change.look_up()",
+        becomes="found = None",
+        tests=(LOST_CREDENTIAL,),
+    ),
+    Mutation(
+        name="an unknown outcome counts as nothing done",
+        file="flows/steps/rule.py",
+        was="return failure.effect is Effect.nothing",
+        becomes="return True",
+        tests=(LOST_CREDENTIAL,),
+    ),
+    Mutation(
+        name="a look in vain is believed at once",
+        file="flows/steps/rule.py",
+        was="if earlier.absent_at is None:\n",
+        becomes="if earlier.absent_at is None:\n        return\n",
+        tests=(f"{LOOKING_TWICE}[sqlite]",),
+    ),
+    Mutation(
+        name="a look in vain is believed while the call may be under way",
+        file="flows/steps/rule.py",
+        was="if now < earlier.settled_at:",
+        becomes="if False:",
+        tests=(f"{LOOKING_TWICE}[sqlite]",),
+    ),
+    Mutation(
+        name="a renewed link comes with a new snapshot",
+        file="flows/steps/credentials.py",
+        was="if record.snapshot is None:\n        await attempt.learn(",
+        becomes="if record.snapshot is None or record.link_issued_at is None:\n        await attempt.learn(",
+        tests=("tests/flows/test_consents.py::test_a_renewed_link_does_not_swallow_a_consent_already_given[sqlite]",),
+    ),
+    Mutation(
+        name="a username that is taken is not looked up",
+        file="flows/steps/users.py",
+        was="found = await look_up() if refusal.status in _MAYBE_TAKEN else None",
+        becomes="found = None",
+        tests=("tests/flows/test_steps.py::test_a_user_whose_name_is_taken_is_adopted[message-409-sqlite]",),
+    ),
+)
+
+IN_THE_STORE = (
+    Mutation(
+        name="no intent is written before the call",
+        file="store/work.py",
+        was="return open_intents(connection, [write.intent for write in writes], now)",
+        becomes="return [0 for _ in writes]",
+        tests=(LOST_CREDENTIAL,),
+    ),
+    Mutation(
+        name="an answer that comes late is thrown away",
+        file="store/work.py",
+        was="closes.append(Close(close.id, Closing.late, close.evidence))",
+        becomes="pass",
+        tests=(f"{WORK}::test_an_answer_that_comes_late_is_kept_for_whoever_claims_next[sqlite]",),
+    ),
+    Mutation(
+        name="the fence does not ask whose lease it is",
+        file="store/work.py",
+        was="(row.lease_token, row.stage, row.version) ==",
+        becomes="(write.record.token, write.record.stage, write.record.version) ==",
+        tests=(f"{FENCE}::test_a_worker_whose_record_another_has_writes_nothing[sqlite-Begin]",),
+    ),
+    Mutation(
+        name="the fence does not ask whether the lease ran out",
+        file="store/work.py",
+        was="row.lease_until > now",
+        becomes="row.lease_until is not None",
+        tests=(f"{FENCE}::test_a_worker_whose_lease_ran_out_writes_nothing[sqlite-Begin]",),
+    ),
+    Mutation(
+        name="an outcome is written without compare-and-set",
+        file="store/work.py",
+        was="""        ONBOARDING.c.stage == bindparam("of_stage"),
+        ONBOARDING.c.lease_token == bindparam("of_token"),
+        ONBOARDING.c.version == bindparam("of_version"),
+""",
+        becomes="",
+        tests=(f"{COMPARE_AND_SET}::test_a_record_that_was_claimed_once_has_one_outcome[sqlite-held twice]",),
+    ),
+    Mutation(
+        name="a claim does not ask whether a sibling is in somebody's hands",
+        file="store/leases.py",
+        was="_OTHER.c.lease_until > _NOW,",
+        becomes="_OTHER.c.id < 0,",
+        tests=(f"{LEASES}::test_one_onboarding_of_a_customer_is_claimed_at_a_time[sqlite]",),
+    ),
+    Mutation(
+        name="a renewal locks in any order",
+        file="store/leases.py",
+        was=".order_by(ONBOARDING.c.id).with_for_update()",
+        becomes=".with_for_update()",
+        tests=(f"{CIRCLES}::test_no_two_writers_wait_for_each_other[renewing-postgresql]",),
+    ),
+    Mutation(
+        name="outcomes lock in any order",
+        file="store/work.py",
+        was=".order_by(ONBOARDING.c.id)",
+        becomes="",
+        tests=(f"{CIRCLES}::test_no_two_writers_wait_for_each_other[recording-postgresql]",),
+    ),
+    Mutation(
+        name="a deadlock is the end",
+        file="store/outages.py",
+        was='_DEADLOCK_OR_SERIALIZATION = ("40P01", "40001")',
+        becomes='_DEADLOCK_OR_SERIALIZATION = ("", "")',
+        tests=(f"{CIRCLES}::test_a_writer_that_is_ended_to_resolve_a_circle_comes_through[recording-postgresql]",),
+    ),
+    Mutation(
+        name="auth values outlive the credential",
+        file="store/work.py",
+        was="connection.execute(delete(AUTH_VALUE).where(AUTH_VALUE.c.onboarding_id.in_(ids)))",
+        becomes="pass",
+        tests=(f"{WORK}::test_auth_values_are_deleted_once_the_credential_is_there[sqlite]",),
+    ),
+)
