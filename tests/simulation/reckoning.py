@@ -1,0 +1,114 @@
+"""The end: everybody completed or rightly refused, and nothing at Alloy that our books do not account for.
+
+What a lost answer can leave behind where Alloy gives no means to know is inert: a started installation that is never
+completed, a credential that nothing uses. Each of them must be listed by us as a suspicion.
+"""
+
+from collections import Counter
+
+from deployments.sandbox.account import Credential, Installation
+from states.holds import Reason
+from states.stage import Stage
+from tests.simulation.alloy import SimulatedAlloy
+from tests.simulation.beginning import Beginning
+from tests.simulation.books import Books, Entry
+from tests.simulation.plan import Plan
+from tests.simulation.virtual_time import Broken
+
+
+class Reckoning:
+    """Compares the list, our books and Alloy's account."""
+
+    def __init__(self, plan: Plan, books: Books, alloy: SimulatedAlloy, beginning: Beginning) -> None:
+        self._plan = plan
+        self._books = books
+        self._alloy = alloy
+        self._beginning = beginning
+
+    def is_over(self) -> bool:
+        """Tell whether nobody can do anything any more."""
+        return not self.unfinished()
+
+    def unfinished(self) -> list[str]:
+        """Return those who are neither completed nor rightly refused, and why not."""
+        return [
+            f"{entry} ({entry.sentence})"
+            for entry in self._books.entries.values()
+            if entry.stage is not Stage.completed and not self._is_rightly_refused(entry)
+        ]
+
+    def _is_rightly_refused(self, entry: Entry) -> bool:
+        person, wish = self._books.wish(entry)
+        knobs = self._plan.knobs
+        if entry.hold != "operator":
+            return False
+        match entry.reason:
+            case Reason.already_installed:
+                return person.had_installation and wish is person.onboardings[0]
+            case Reason.rejected:
+                bad = wish.bad_secret and knobs.verify_secret and entry.stage is Stage.created
+                return bad or (person.barred and entry.stage is Stage.authed)
+            case Reason.installation_conflict:
+                return knobs.dup_start == "409" and not self._shows_what_was_started()
+            case _:
+                return False
+
+    def _shows_what_was_started(self) -> bool:
+        knobs = self._plan.knobs
+        return knobs.installations_resource and knobs.list_started and knobs.hidden_cap_installations is None
+
+    def leftovers(self) -> int:
+        """Return how many inert things are at Alloy; every one must be listed, and nothing else may be there."""
+        account, entries = self._alloy.account, self._books.entries.values()
+        if len(account.users) != len(self._plan.people):
+            raise Broken(f"{len(account.users)} users for {len(self._plan.people)} customers")
+        self._check_completed()
+        booked = {entry.installation_id for entry in entries} | {entry.credential_id for entry in entries}
+        started = [one for one in account.installations.values() if self._is_stray(one, booked)]
+        credentials = [one for one in account.credentials.values() if self._is_unused(one, booked)]
+        by_entry = Counter(self._entry_of(one).id for one in started) + Counter(
+            self._entry_of_credential(one).id for one in credentials
+        )
+        for entry in entries:
+            [(listed,)] = self._books.rows(
+                "SELECT count(*) FROM intent WHERE onboarding_id = ? AND outcome IN ('leftover', 'late')", entry.id
+            )
+            assert isinstance(listed, int)
+            if by_entry[entry.id] > listed:
+                raise Broken(f"{by_entry[entry.id]} things of {entry} are left at Alloy, {listed} of them listed")
+        if started and self._shows_what_was_started():
+            raise Broken(f"{len(started)} installations were started and forgotten though Alloy lists them")
+        return len(started) + len(credentials)
+
+    def _check_completed(self) -> None:
+        """A completed record has one completed installation; any other record has none."""
+        live = {
+            one.installation_id
+            for one in self._alloy.account.installations.values()
+            if one.completed_at is not None and one.installation_id not in self._beginning.installations
+        }
+        ours = {entry.installation_id for entry in self._books.entries.values() if entry.stage is Stage.completed}
+        if live != ours:
+            raise Broken(f"completed at Alloy: {sorted(live)}; by our books: {sorted(map(str, ours))}")
+
+    def _is_stray(self, one: Installation, booked: set[str | None]) -> bool:
+        return one.installation_id not in booked | self._beginning.installations
+
+    def _is_unused(self, one: Credential, booked: set[str | None]) -> bool:
+        """Tell whether we made a credential that nothing uses; consents are the customers' own doing."""
+        return not one.by_consent and one.credential_id not in booked | self._beginning.credentials
+
+    def _entry_of(self, one: Installation) -> Entry:
+        return next(
+            entry
+            for entry in self._books.entries.values()
+            if (entry.alloy_user_id, entry.integration) == (one.user_id, one.integration_id)
+        )
+
+    def _entry_of_credential(self, one: Credential) -> Entry:
+        """Return an onboarding that may have made it: if there are several, the one that lists most."""
+        return next(
+            entry
+            for entry in self._books.entries.values()
+            if entry.alloy_user_id == one.user_id and self._books.wish(entry)[1].offer.app == one.type
+        )
