@@ -1,4 +1,4 @@
-"""Fewer and cheaper garbage collections while a run is busy.
+"""Fewer and cheaper garbage collections while a run is busy, or a long list is taken in.
 
 Once Prefect is imported every full collection walks a million objects that live as long as the process, which was
 measured to take a fifth of a bulk run. They are set aside, and the collector is made to look less often; memory stays

@@ -15,6 +15,7 @@ from typing import TypeVar
 from pydantic import JsonValue
 
 from flows.catalogue import find_app, read_integrations
+from flows.garbage import calm_collector
 from flows.resources import Resources
 from states.failures import Failure, Rejected
 from states.forms import Given
@@ -161,14 +162,15 @@ async def _to_the_next_stop(
     resources: Resources, stop: Event, work: Callable[..., T], *args: object, **named: object
 ) -> T:
     """Run long work in a thread. Cancelled, it comes to where it looks for ``stop``, and is not cut off before."""
-    running = asyncio.ensure_future(resources.in_thread(work, *args, **named))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        stop.set()
-        with suppress(_Stopped):
-            await running
-        raise
+    with calm_collector():
+        running = asyncio.ensure_future(resources.in_thread(work, *args, **named))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            stop.set()
+            with suppress(_Stopped):
+                await running
+            raise
 
 
 def _tell(stop: Event, watch: Watch, done: str, rows: int, of: int | None) -> None:

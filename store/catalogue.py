@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
+from functools import lru_cache
 
 from pydantic import JsonValue
 from sqlalchemy import Engine, delete, select
@@ -88,7 +89,7 @@ class Catalogue:
         if len(found) == 1 or of_id:
             return (of_id or found)[0]
         if not found:
-            close = get_close_matches(name, self._by_name, n=3, cutoff=0.6)
+            close = _close(name, tuple(self._by_name))
             suggestions = list(dict.fromkeys(self._by_name[one][0].label or one for one in close))
             hint = f"; did you mean {' or '.join(suggestions)}?" if suggestions else ""
             raise UnknownIntegration(f"the account has no integration {_cut(text)!r}{hint}", suggestions)
@@ -102,6 +103,12 @@ class Catalogue:
     def app_of(self, entry: CatalogueEntry) -> AppEntry | None:
         """Return the app whose credential ``entry`` needs; None if that was not read yet."""
         return next((self.apps[name] for name in entry.apps if name in self.apps), None)
+
+
+# A long list may say the same wrong name in every row, and to look for what is like it takes milliseconds.
+@lru_cache(maxsize=256)
+def _close(name: str, known: tuple[str, ...]) -> list[str]:
+    return get_close_matches(name, known, n=3, cutoff=0.6)
 
 
 def fold(name: str) -> str:

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, exists, or_, select, update
-from sqlalchemy import insert as plain_insert
 
 from states.stage import Stage
-from store.engine import insert
 from store.intake.taking import Asked, Taking, sealed_rows
 from store.lists.rows import CustomerRow
-from store.models import AUTH_VALUE, CUSTOMER, HISTORY, INTENT, ONBOARDING, Customer, Onboarding
+from store.many_rows import insert_many
+from store.models import CUSTOMER, INTENT, ONBOARDING, AuthValue, Customer, History, Onboarding
+from store.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,14 @@ def add_customers(connection: Connection, rows: Sequence[CustomerRow], now: date
     ids, before = _present(connection, full_names, now)
     # Sorted, so that two processes that take in lists with the same customers wait for each other in one order only.
     absent = sorted(full_names.keys() - ids.keys())
-    if absent:
-        added = connection.execute(
-            insert(connection, Customer).on_conflict_do_nothing().returning(CUSTOMER.c.username, CUSTOMER.c.id),
-            [
-                {"username": username, "full_name": full_names[username], "adopted": False, "created_at": now}
-                for username in absent
-            ],
-        )
-        ids |= {row.username: row.id for row in added}
+    added = insert_many(
+        connection,
+        Customer,
+        [{"username": username, "full_name": full_names[username]} for username in absent],
+        same={"adopted": False, "created_at": now},
+        returning=(CUSTOMER.c.username, CUSTOMER.c.id),
+    )
+    ids |= {row.username: row.id for row in added}
     if len(ids) < len(full_names):
         meanwhile = {username: full_names[username] for username in absent if username not in ids}
         added_elsewhere, named_elsewhere = _present(connection, meanwhile, now)
@@ -86,26 +85,34 @@ def _name(connection: Connection, customer_id: int, full_name: str, now: datetim
 
 def add_onboardings(connection: Connection, asked: Sequence[Asked], customers: Customers, taking: Taking) -> None:
     """Add an onboarding for each of ``asked``, none of which may be there yet; another process's are let be."""
-    if not asked:
-        return
     by_key = {(customers.ids[one.row.username], one.key): one for one in asked}
-    added = connection.execute(
-        insert(connection, Onboarding)
-        .on_conflict_do_nothing()
-        .returning(ONBOARDING.c.id, ONBOARDING.c.customer_id, ONBOARDING.c.integration_key),
-        [_onboarding(by_key[key], key[0], taking) for key in sorted(by_key)],
-    ).all()
+    now = taking.around.now
+    added = insert_many(
+        connection,
+        Onboarding,
+        [_onboarding(by_key[key], key[0], taking.around.vault) for key in sorted(by_key)],
+        same={
+            "batch_id": taking.intake.batch_id,
+            "stage": Stage.new,
+            "stage_since": now,
+            "due_at": taking.due_at,
+            "attempts": 0,
+            "nudged": False,
+            "version": 0,
+            "answered": [],
+            "created_at": now,
+        },
+        returning=(ONBOARDING.c.id, ONBOARDING.c.customer_id, ONBOARDING.c.integration_key),
+    )
     history: list[dict[str, object]] = []
     sealed: list[dict[str, object]] = []
     for onboarding_id, customer_id, key in added:
         row = by_key[customer_id, key].row
         sentence = f"taken in from {taking.source} line {row.line}{_other_name(row, customers)}"
-        history.append(taking.history(onboarding_id, Stage.new, sentence))
+        history.append({"onboarding_id": onboarding_id, "sentence": sentence})
         sealed += sealed_rows(onboarding_id, _values(row), taking.around.vault)
-    if history:
-        connection.execute(plain_insert(HISTORY), history)
-    if sealed:
-        connection.execute(plain_insert(AUTH_VALUE), sealed)
+    insert_many(connection, History, history, same={"at": now, "stage": Stage.new, "worker": ""})
+    insert_many(connection, AuthValue, sealed, same={})
     taking.intake.added += len(added)
     taking.intake.unchanged += len(by_key) - len(added)
 
@@ -119,10 +126,9 @@ def _values(row: CustomerRow) -> dict[str, str]:
     return {name: value.get_secret_value() for name, value in row.auth.items()}
 
 
-def _onboarding(asked: Asked, customer_id: int, taking: Taking) -> dict[str, Any]:
-    row, now = asked.row, taking.around.now
+def _onboarding(asked: Asked, customer_id: int, vault: Vault) -> dict[str, Any]:
+    row = asked.row
     return {
-        "batch_id": taking.intake.batch_id,
         "customer_id": customer_id,
         "line": row.line,
         "columns": row.columns,
@@ -130,15 +136,7 @@ def _onboarding(asked: Asked, customer_id: int, taking: Taking) -> dict[str, Any
         "integration_key": asked.key,
         "integration_id": asked.entry.integration_id if asked.entry is not None else None,
         "app": asked.app,
-        "stage": Stage.new,
-        "stage_since": now,
-        "due_at": taking.due_at,
-        "attempts": 0,
-        "nudged": False,
-        "version": 0,
         "given": [answer.model_dump(mode="json") for answer in row.given],
-        "answered": [],
         "auth_names": sorted(row.auth),
-        "auth_digest": taking.around.vault.fingerprint(_values(row)),
-        "created_at": now,
+        "auth_digest": vault.fingerprint(_values(row)),
     }

@@ -9,7 +9,6 @@ continued by starting it again. What a row may still change on an onboarding tha
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import islice
 
 from sqlalchemy import Connection, Engine, or_, select, update
 
@@ -30,6 +29,8 @@ from store.outages import outlasting_outages
 from store.vault import Vault
 
 CHUNK = 1_000
+CHUNK_CHARACTERS = 8_000_000
+"""A chunk of very long rows is ended before it has all of them: memory is bounded by their length, too."""
 LONGEST_BATCH_NAME = 200
 
 
@@ -91,11 +92,22 @@ def _good_rows(
 
 def _in_chunks(rows: Iterator[CustomerRow]) -> Iterator[tuple[list[CustomerRow], bool]]:
     """Yield the rows in chunks, at least one, and with each whether it is the last."""
-    chunk = list(islice(rows, CHUNK))
-    while following := list(islice(rows, CHUNK)):
+    chunk = _next_chunk(rows)
+    while following := _next_chunk(rows):
         yield chunk, False
         chunk = following
     yield chunk, True
+
+
+def _next_chunk(rows: Iterator[CustomerRow]) -> list[CustomerRow]:
+    chunk: list[CustomerRow] = []
+    characters = 0
+    for row in rows:
+        chunk.append(row)
+        characters += row.characters
+        if len(chunk) == CHUNK or characters >= CHUNK_CHARACTERS:
+            break
+    return chunk
 
 
 class _Taker:

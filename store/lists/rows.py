@@ -23,6 +23,7 @@ LONGEST_NAME = 255
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_OWN = frozenset({"username", "full_name", "integration"})
 _AS_TEXT = "write it as text, in quotes"
 
 
@@ -88,6 +89,15 @@ class CustomerRow(BaseModel):
     columns: dict[str, JsonValue] = Field(default_factory=dict)
     """All columns in their order, for templates and export; those of auth values are there, and blank."""
 
+    @property
+    def characters(self) -> int:
+        """About how long it is: what is nested in a cell counts as the longest cell there may be."""
+        cells = sum(
+            len(cell) if isinstance(cell, str) else LONGEST_CELL if isinstance(cell, dict | list) else 0
+            for cell in self.columns.values()
+        )
+        return cells + sum(map(len, self.auth.values()))
+
 
 def build_row(raw: RawRow, folder: Path) -> CustomerRow | list[Fault]:
     """Return the checked row, or everything that is wrong with it. ``folder`` is where ``file:`` paths begin."""
@@ -102,6 +112,8 @@ def build_row(raw: RawRow, folder: Path) -> CustomerRow | list[Fault]:
         blank = cell is None or cell == ""
         if isinstance(cell, str) and len(cell) > LONGEST_CELL:
             faults.append(Fault(raw.line, name, f"has more than {LONGEST_CELL:,} characters", "shorten it"))
+        elif name in _OWN:
+            own[name] = "" if cell is None else cell
         elif name.startswith("auth."):
             columns[name] = ""
             if not blank:
@@ -111,8 +123,6 @@ def build_row(raw: RawRow, folder: Path) -> CustomerRow | list[Fault]:
                 faults.append(Fault(raw.line, name, "is not a text, a number or true/false", "give a single value"))
             elif not blank:
                 given.append(Given(name=name[4:], value=cell))
-        elif name in ("username", "full_name", "integration"):
-            own[name] = "" if cell is None else cell
     try:
         row = CustomerRow.model_validate({**own, "line": raw.line, "auth": auth, "given": given, "columns": columns})
     except ValidationError as invalid:

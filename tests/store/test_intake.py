@@ -9,7 +9,10 @@ from sqlalchemy import Engine, func, insert, select, update
 from states.forms import Given
 from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
+from store.cancelling import cancel
 from store.catalogue import AppEntry, Catalogue, CatalogueEntry
+from store.choosing import Chosen
+from store.desk import redrive
 from store.engine import make_engine, reading, writing
 from store.intake.take_in import Intake, ListRefused, take_in
 from store.lists.check import check_list, check_rows, read_rows
@@ -529,6 +532,41 @@ def test_a_row_that_did_not_change_leaves_the_hold(engine, take):
     take(row(**AUTH), now=LATER)
 
     assert only(engine).hold is HoldKind.operator
+
+
+def test_the_same_list_again_does_not_revive_a_cancelled_onboarding(engine, take):
+    take(row(**AUTH, map__region="EU"))
+    cancel(engine, Chosen(), by="ops", now=NOW)
+
+    assert outcome(take(row(**AUTH, map__region="EU"), now=LATER)) == {"unchanged": 1}
+    assert (only(engine).hold, only(engine).due_at, only(engine).sealed) == (HoldKind.cancelled, None, {})
+
+
+def test_the_same_list_gives_one_that_was_cancelled_and_let_go_again_its_auth_values_back(engine, take, vault):
+    take(row(**AUTH))
+    cancel(engine, Chosen(), by="ops", now=NOW)
+    redrive(engine, Chosen(hold=HoldKind.cancelled), by="ops", now=NOW)
+
+    assert outcome(take(row(**AUTH), now=LATER)) == {"updated": 1}
+    assert vault.open_value(only(engine).sealed["apiKey"]).get_secret_value() == "k"
+
+
+def test_what_was_granted_for_other_auth_values_counts_as_an_older_credential(engine, take):
+    take(row(**AUTH))
+    put(engine, stage=Stage.created, snapshot={}, link_issued_at=NOW)
+    take(row(**{**AUTH, "auth.shop": "other"}), now=LATER)
+
+    assert only(engine).snapshot is None
+
+
+def test_the_snapshot_outlives_a_row_that_brings_the_same_auth_values_back(engine, take):
+    take(row(**AUTH))
+    put(engine, stage=Stage.created, snapshot={"c1": ""})
+    cancel(engine, Chosen(), by="ops", now=NOW)
+    redrive(engine, Chosen(hold=HoldKind.cancelled), by="ops", now=NOW)
+    take(row(**AUTH), now=LATER)
+
+    assert only(engine).snapshot == {"c1": ""}
 
 
 def test_a_cancelled_onboarding_is_not_revived_by_a_changed_row(engine, take):

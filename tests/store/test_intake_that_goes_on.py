@@ -583,3 +583,41 @@ def test_one_who_is_held_for_a_reason_is_not_let_go_by_the_end_of_the_list(engin
     take(rows())
 
     assert "c0" not in claimed(engine)
+
+
+# Rows of any length
+
+
+def test_a_chunk_of_very_long_rows_is_ended_early(engine: Engine, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store.intake.take_in, "CHUNK_CHARACTERS", 2_000)
+    taken: list[int] = []
+
+    take(rows(4, notes="x" * 1_500), watch=taken.append)
+
+    assert taken == [2, 4]
+    assert claimed(engine) == everybody(4)
+
+
+@pytest.mark.parametrize(
+    "text", ["Zoë 北京 😀", "a \"quoted\" 'one' \\ {}[]", "%s %(name)s :name ? $1", "line\nend\ttab", "1e999", ""]
+)
+def test_whatever_stands_in_a_cell_is_kept_as_it_is(engine: Engine, take: Take, vault: Vault, text: str) -> None:
+    take(rows(1, full_name=text, notes=text, auth__key=f"canary {text}"))
+
+    with reading(engine) as connection:
+        name = connection.scalar(select(CUSTOMER.c.full_name))
+        columns = connection.scalar(select(ONBOARDING.c.columns))
+        sealed = connection.scalar(select(AUTH_VALUE.c.sealed))
+    assert (name, columns["notes"]) == (text.strip(), text.strip())
+    assert vault.open_value(sealed).get_secret_value() == f"canary {text}".strip()
+
+
+def test_whatever_json_stands_in_a_cell_is_kept_as_it_is(engine: Engine, take: Take) -> None:
+    nested = {"b": [1, -2.5, 1e22, 10**30, True, None, "Zoë"], "a": {"": "\\u0041"}}
+
+    take(rows(1, notes=nested, amount=10**30, share=0.1, yes=True, none=None))  # type: ignore[arg-type]  # as in JSONL
+
+    with reading(engine) as connection:
+        columns = connection.scalar(select(ONBOARDING.c.columns))
+    assert list(columns["notes"]) == ["b", "a"]
+    assert columns == {**columns, "notes": nested, "amount": 10**30, "share": 0.1, "yes": True, "none": None}
