@@ -2,6 +2,9 @@
 
 Enumerations are stored as checked text, never as a database's own enum type, so that a new word needs no ALTER TYPE.
 Partial indexes cover only what may still move, so that finding due work costs the same beside ten records or a million.
+
+The id of an onboarding or an intent that was erased is never given again, as SQLite otherwise would: a worker that
+slept through the erasure still closes its intent by that id.
 """
 
 from datetime import datetime
@@ -45,6 +48,8 @@ class Batch(SQLModel, table=True):
     paused_at: datetime | None = None
     """Since when nothing of it is claimed, because its failure budget was spent."""
     paused_why: str | None = None
+    erased: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How many of its onboardings were deleted, with all that was held about their customers."""
     created_at: datetime
 
 
@@ -111,6 +116,7 @@ class Onboarding(SQLModel, table=True):
             sqlite_where=text("lease_token IS NOT NULL"),
             postgresql_where=text("lease_token IS NOT NULL"),
         ),
+        {"sqlite_autoincrement": True},
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -193,6 +199,7 @@ class Intent(SQLModel, table=True):
             sqlite_where=text("closed_at IS NULL"),
             postgresql_where=text("closed_at IS NULL"),
         ),
+        {"sqlite_autoincrement": True},
     )
 
     id: int | None = Field(default=None, primary_key=True)

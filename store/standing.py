@@ -39,6 +39,8 @@ class Standing:
     next_due_at: datetime | None
     calls: int
     seconds: float
+    erased: int = 0
+    """How many more were taken in whose customers were erased since."""
     quarantined: list[QuarantinedCohort] = field(default_factory=list)
     paused: list[PausedBatch] = field(default_factory=list)
     unfinished: list[Unfinished] = field(default_factory=list)
@@ -89,8 +91,12 @@ def standing(database: Database, batch: str | None = None) -> Standing:
         "AND onboarding_id IN (SELECT id FROM onboarding WHERE batch_id = :batch_id)" if of else "",
         **of,
     )
+    [(erased,)] = ask(
+        database, "SELECT coalesce(sum(erased), 0) FROM batch", "WHERE id = :batch_id" if of else "", **of
+    )
     return replace(
         _added_up(batch, counts, leftovers=int(leftovers), calls=int(calls), seconds=round(float(seconds), 3)),
+        erased=int(erased),
         quarantined=quarantined_cohorts(database, **of),
         paused=paused_batches(database, **of),
         unfinished=unfinished(database, **of),

@@ -52,6 +52,7 @@ def counts_object(standing: "Standing", *, calls: int, seconds: float) -> dict[s
         "calls": calls,
         "seconds": round(seconds, 3),
         **_held_back_object(standing),
+        **({"erased": standing.erased} if standing.erased else {}),
     }
 
 
@@ -162,7 +163,8 @@ def quoted(word: str) -> str:
 
 def _title(standing: "Standing") -> str:
     where = f"Batch {printable(standing.batch)}" if standing.batch else "All batches"
-    return f"{where}: {count(standing.total, 'onboarding')}"
+    erased = f", and {standing.erased:,} erased" if standing.erased else ""
+    return f"{where}: {count(standing.total, 'onboarding')}{erased}"
 
 
 def _print_group(database: "Database", group: Group, batch: str | None) -> None:
