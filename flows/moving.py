@@ -82,7 +82,9 @@ async def _hold(attempt: Attempt, failure: Failure) -> Verdict:
     attempts = attempt.record.attempts + 1 if attempt.record.hold is failure.hold else 1
     hold = hold_for(failure, attempt, attempts)
     try:
-        await attempt.resources.recorder.write(Held(attempt.record, hold, attempts, attempt.closes, attempt.absent))
+        await attempt.resources.recorder.write(
+            Held(attempt.record, hold, attempts, attempt.closes, attempt.absent, attempt.unknown)
+        )
     except LeaseLost:
         return Verdict.lost
     return VERDICT_OF[hold.kind]

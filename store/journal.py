@@ -102,6 +102,15 @@ _USE_LATE = (
     .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.outcome == Closing.late)
     .values(outcome=bindparam("how"))
 )
+_TURNED_UP = (
+    update(INTENT)
+    .where(
+        INTENT.c.id == bindparam("intent_id"),
+        INTENT.c.outcome == Closing.absent,
+        INTENT.c.trigger == Trigger.authenticate,  # of users and completions Alloy itself has only one
+    )
+    .values(outcome=Closing.leftover, evidence=bindparam("gave"))
+)
 _PROLONG = (
     update(INTENT)
     .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.closed_at.is_(None))
@@ -115,9 +124,15 @@ _MARK_ABSENT = (
 
 
 def close_intents(connection: Connection, closes: Sequence[Close], now: datetime) -> None:
-    """Close each intent once; one that was answered late and is used now keeps its evidence and its time."""
+    """Close each intent once; one that was answered late and is used now keeps its evidence and its time.
+
+    What a call did that was given up as absent, and was sent all the same by a worker that slept, is a leftover.
+    """
     if not closes:
         return
+    late = [{"intent_id": c.id, "gave": c.evidence} for c in closes if c.outcome is Closing.late]
+    if late:
+        connection.execute(_TURNED_UP, late)
     connection.execute(
         _CLOSE,
         [{"intent_id": c.id, "at": now, "how": c.outcome, "gave": c.evidence} for c in closes],
@@ -125,6 +140,12 @@ def close_intents(connection: Connection, closes: Sequence[Close], now: datetime
     adopted = [{"intent_id": c.id, "how": c.outcome} for c in closes if c.outcome is not Closing.late]
     if adopted:
         connection.execute(_USE_LATE, adopted)
+
+
+def suspect(connection: Connection, intent_ids: Sequence[int]) -> None:
+    """Note of calls that were sent by a worker that slept, and never answered: what was given up may be there."""
+    if intent_ids:
+        connection.execute(_TURNED_UP, [{"intent_id": intent_id, "gave": None} for intent_id in intent_ids])
 
 
 def prolong_intents(connection: Connection, until: Mapping[int, datetime]) -> None:

@@ -24,7 +24,16 @@ from states.stage import Stage, Trigger
 from states.transitions import BY_TRIGGER
 from store.engine import writing
 from store.health import note_outcomes
-from store.journal import Close, Closing, close_intents, close_others, mark_absent, open_intents, prolong_intents
+from store.journal import (
+    Close,
+    Closing,
+    close_intents,
+    close_others,
+    mark_absent,
+    open_intents,
+    prolong_intents,
+    suspect,
+)
 from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, ONBOARDING
 from store.outages import outlasting_outages
 from store.records import Record
@@ -134,6 +143,8 @@ def _close(connection: Connection, writes: Sequence[Write], ours: set[int], now:
         elif close.evidence is not None:
             closes.append(Close(close.id, Closing.late, close.evidence))
     close_intents(connection, closes, now)
+    lost = [write for place, write in enumerate(writes) if place not in ours and isinstance(write, Held)]
+    suspect(connection, [write.unknown for write in lost if write.unknown is not None])
 
 
 def _begin(connection: Connection, writes: Sequence[Begin], worker: str, now: datetime) -> Sequence[int]:

@@ -78,6 +78,8 @@ class Held:
     closes: Close | None = None
     absent: int | None = None
     """The intent whose effect was looked for in vain for the first time."""
+    unknown: int | None = None
+    """The intent whose call was sent just now, with an outcome that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

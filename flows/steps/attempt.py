@@ -25,6 +25,8 @@ class Attempt:
     resources: Resources
     closes: Close | None = None
     """What is certain about the record's intent, whether the step succeeds or fails."""
+    unknown: int | None = None
+    """The intent whose call was sent, with an outcome that is not known."""
     absent: int | None = None
     """The intent whose effect was looked for in vain for the first time."""
 

@@ -30,6 +30,8 @@ async def authenticate(attempt: Attempt) -> Evidence:
     app = await settle_integration(attempt)
     shared = shared_credential(record)
     if shared is not None:
+        if record.snapshot is None:  # taken for its question alone: is the integration installed already?
+            await attempt.learn(snapshot=await _take_snapshot(attempt))
         return Evidence({"credential_id": shared}, "shares the credential of the customer's other onboarding")
     if app.is_oauth:
         return await _await_consent(attempt, app)

@@ -107,6 +107,8 @@ async def _call(attempt: Attempt, change: Change, earlier: OpenIntent | None) ->
         except Failure as failure:
             if _did_nothing(failure):
                 attempt.closes = Close(intent_id, Closing.nothing)
+            else:
+                attempt.unknown = intent_id
             raise
         attempt.closes = Close(intent_id, Closing.answered, _plain(evidence))
         return evidence

@@ -180,6 +180,30 @@ async def test_a_user_of_before_us_whose_integration_is_installed_is_left_to_an_
         assert (held.hold, held.reason) == (HoldKind.operator, Reason.already_installed)
 
 
+async def test_it_is_left_to_an_operator_also_where_the_credential_would_be_shared(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        account = world.sandbox.account
+        user = account.add_user(ANN, None)
+        account.add_credential(user, connector="hubspot", name="old", data={})
+        async with open_resources(world.settings, clock=world.clock) as resources:
+            started = await resources.alloy.start_installation(user.user_id, HUBSPOT_DEALS, [])
+            await resources.alloy.complete_installation(started.installation_id, [])
+        world.add(integration=HUBSPOT_CONTACTS, auth={})
+        await world.run()
+        world.sandbox.grant(ANN, "hubspot")
+        await world.run_to_the_end()
+        world.add(integration=HUBSPOT_DEALS, auth={})
+
+        await world.run_to_the_end()
+
+        contacts, deals = world.stories(ANN)
+        assert contacts.stage is Stage.completed
+        assert (deals.hold, deals.reason) == (HoldKind.operator, Reason.already_installed)
+        assert len(world.ledger().completed[of(ANN, HUBSPOT_DEALS)]) == 1
+
+
 async def _install(world: World, user_id: str) -> None:
     """Install the integration as somebody did before us, through the API."""
     async with open_resources(world.settings, clock=world.clock) as resources:

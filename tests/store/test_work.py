@@ -203,6 +203,25 @@ def test_an_answer_that_comes_late_is_kept_for_whoever_claims_next(engine: Engin
     assert record.intent.evidence == {"alloy_user_id": "user-1", "adopted": False}
 
 
+def test_a_credential_that_was_given_up_as_absent_and_is_made_all_the_same_is_a_leftover(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    add(stage=Stage.created)
+    asleep = take(engine, now)
+    given_up = begun(engine, asleep, now, Trigger.authenticate)
+    later = now + LEASE
+    awake = take(engine, later, worker="w2")
+    again = NewIntent(awake.id, Trigger.authenticate, "digest", later)
+    write(engine, later, Begin(awake, again, Close(given_up, Closing.absent)))
+    answer = Close(given_up, Closing.answered, {"credential_id": "c"})
+
+    write(engine, later, Moved(asleep, Trigger.authenticate, {"credential_id": "c"}, answer))
+
+    first, second = intents(engine)
+    assert (first.outcome, first.evidence) == (Closing.leftover, {"credential_id": "c"})
+    assert second.closed_at is None
+
+
 def test_an_answer_at_hand_beats_a_question_still_open(engine: Engine, add: Add, now: datetime) -> None:
     add()
     asleep = take(engine, now)

@@ -157,6 +157,27 @@ def test_links_opens_the_links_and_prints_them_in_every_form(onboard: Onboard, p
     assert json.loads(renewed.out)
 
 
+def test_links_that_another_key_sealed_are_told_and_the_others_printed(
+    onboard: Onboard, put: Put, database: str, home: Path
+):
+    engine = make_engine(database)
+    now = datetime.now(UTC)
+    keys = {"ada": Vault.open(None, home / ".onboard"), "bo": Vault.open(None, home / "lost")}
+    for number, (name, vault) in enumerate(keys.items(), start=1):
+        put(f"{name}@example.test", **AWAITING, link_issued_at=now)
+        with writing(engine) as connection:
+            sealed = vault.seal(f"https://{name}.example.test")
+            connection.execute(insert(ConsentLink).values(onboarding_id=number, sealed=sealed, issued_at=now))
+    engine.dispose()
+    ended = onboard("links", "--json")
+    assert ended.code == ExitCode.operator_needed
+    assert [one["link"] for one in ended.json] == ["https://ada.example.test"]
+    assert "1 link was sealed with a key that ONBOARD_SECRET_KEY no longer holds" in ended.err
+    assert "links --renew bo@example.test" in ended.err
+    sealed_values = next(one for one in onboard("doctor", "--json").json["checks"] if one["check"] == "sealed values")
+    assert (sealed_values["ok"], sealed_values["finding"][:6]) == (False, "1 of 2")
+
+
 def test_a_fault_of_our_own_is_one_line_and_its_log_holds_no_values(
     onboard: Onboard, home: Path, monkeypatch: pytest.MonkeyPatch
 ):
