@@ -12,7 +12,7 @@ store's threads.
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -48,12 +48,6 @@ class Boundary:
         return f"{self.kind}: {self.what}"
 
 
-def counted(boundaries: Sequence[Boundary]) -> str:
-    """Say how many ``boundaries`` there are, by kind."""
-    of_kind = Counter(boundary.kind for boundary in boundaries)
-    return f"{len(boundaries)} boundaries: {', '.join(f'{of_kind[kind]} {kind}' for kind in Kind)}"
-
-
 class Killed(BaseException):
     """The process is dead. No Exception: nothing in the process can take it for a failure and go on."""
 
@@ -76,6 +70,11 @@ class Way:
     def numbers(self, *kinds: Kind) -> list[int]:
         """Return the numbers of the boundaries of ``kinds`` that were crossed."""
         return [number for number, boundary in enumerate(self.crossed, start=1) if boundary.kind in kinds]
+
+    def count(self, numbers: Collection[int]) -> str:
+        """Say how many boundaries ``numbers`` are, by kind."""
+        of_kind = Counter(self.crossed[number - 1].kind for number in numbers)
+        return f"{len(numbers)} boundaries ({', '.join(f'{of_kind[kind]} {kind}' for kind in Kind if of_kind[kind])})"
 
     def describe(self) -> str:
         """Return what was crossed and what befell, for whoever has to find out what went wrong."""

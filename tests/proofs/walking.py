@@ -5,7 +5,7 @@ Every process has an event loop of its own, which ends with it; the local Alloy 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -141,6 +141,14 @@ async def _work(world: World, process: Process, threads: Threads, scope: Scope |
         ) as resources,
     ):
         return await world.loop(resources, scope).run()
+
+
+def some_of(numbers: Sequence[int], most: int | None, world: World, customer: Customer) -> Sequence[int]:
+    """Return ``most`` of ``numbers``, the same ones each time for a customer on a kind of database; or all of them."""
+    if most is None or most >= len(numbers):
+        return numbers
+    seed = f"{customer.integration} {world.engine.dialect.name} {len(numbers)}"
+    return sorted(Random(seed).sample(numbers, most))  # noqa: S311 - a repeatable proof
 
 
 def assert_exact(world: World, customer: Customer) -> None:

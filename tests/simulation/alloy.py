@@ -16,7 +16,7 @@ from deployments.sandbox.reply import Reply, Request
 from deployments.sandbox.settings import SandboxSettings
 from deployments.sandbox.world import World
 from tests.simulation.catalogue import simulated_catalogue
-from tests.simulation.misfortune import Fate
+from tests.simulation.misfortune import Blow, Fate
 from tests.simulation.plan import Plan
 from tests.simulation.trace import Trace
 from tests.simulation.virtual_time import Party, VirtualLoop, context_of
@@ -80,9 +80,9 @@ class SimulatedAlloy:
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """One process's connections to Alloy. ``strike`` may kill or freeze it just before or after it has sent."""
+    """One process's connections to Alloy. It may be struck just before or just after it has sent."""
 
-    def __init__(self, sender: str, alloy: SimulatedAlloy, fate: Fate, strike: Callable[[], None]) -> None:
+    def __init__(self, sender: str, alloy: SimulatedAlloy, fate: Fate, strike: Callable[[Blow | None], None]) -> None:
         self._sender = sender
         self._alloy = alloy
         self._fate = fate
@@ -96,15 +96,15 @@ class Wire(httpx.AsyncBaseTransport):
         segments, query = read_target(request.url.raw_path.decode())
         received = Request(request.method, segments, query, request.headers, request.content)
 
-        self._strike()
-        await asyncio.sleep(0)  # whoever was frozen between the last look at the clock and the first byte sends late
+        self._strike(self._fate.late_call() if request.method == "POST" else None)
+        await asyncio.sleep(0)
 
         def answered(reply: Reply) -> None:
             if not replied.done():
                 replied.set_result(reply)
 
         self._alloy.receive(self._sender, received, answered, self._fate.network_seconds())
-        self._strike()
+        self._strike(self._fate.blow())
         reply = await replied
         await asyncio.sleep(self._fate.network_seconds())
         if reply.ending in ("closed", "reset"):

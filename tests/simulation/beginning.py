@@ -1,6 +1,7 @@
 """How things stand when a seed begins: who is at Alloy already, and the list."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -69,6 +70,6 @@ def _row(line: int, person: Person, wish: Wish) -> CustomerRow:
     cells |= {f"auth.{name}": value for name, value in wish.auth.items()}
     if wish.brings_answers:
         cells |= {f"map.{name}": value for name, value in wish.offer.answers.items()}
-    row = build_row(RawRow(line, cells), None)
+    row = build_row(RawRow(line, cells), Path())
     assert isinstance(row, CustomerRow), row
     return row

@@ -4,8 +4,10 @@ Read with a connection of its own, past the store: what is judged does not judge
 """
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from deployments.sandbox.account import digest_of
 from states.stage import Stage
@@ -50,6 +52,12 @@ class Entry:
     alloy_user_id: str | None
     credential_id: str | None
     installation_id: str | None
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> "Entry":
+        """Make an entry of what :data:`_READ` asks for."""
+        number, username, integration, stage, *others = row
+        return cls(number, username, integration, Stage(stage), *others)
 
     def __str__(self) -> str:
         held = f" held by {self.hold}: {self.reason}" if self.hold else ""
@@ -99,7 +107,7 @@ class Books:
         self.checks += 1
         before, self.entries = self.entries, {}
         for row in self._connection.execute(_READ):
-            entry = Entry(*row[:3], Stage(row[3]), *row[4:])
+            entry = Entry.read(row)
             self.entries[entry.id] = entry
             if (earlier := before.get(entry.id)) is not None and earlier != entry:
                 self._trace.note(process.name if process else "desk", str(entry))

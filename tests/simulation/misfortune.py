@@ -14,6 +14,8 @@ class Blow(StrEnum):
     """SIGKILL: nothing of it runs again."""
     freeze = auto()
     """SIGSTOP, and SIGCONT some time later, perhaps past its lease."""
+    oversleep = auto()
+    """The same at the worst moment, with a call about to be sent, and until others have given its outcome up."""
     stop = auto()
     """SIGTERM: it is asked to end."""
 
@@ -57,6 +59,10 @@ class Fate:
                 return blow
         return None
 
+    def late_call(self) -> Blow | None:
+        """Draw whether a process is frozen between its intent to make a call and the first byte."""
+        return Blow.oversleep if self._happens(self._chances.late_call, Blow.oversleep) else None
+
     def store_trouble(self) -> StoreTrouble:
         """Draw what happens to a transaction."""
         if self._happens(self._chances.locked, StoreTrouble.locked):
@@ -73,9 +79,11 @@ class Fate:
         """Draw whether Alloy cannot be reached now."""
         return self._happens(self._chances.refused_connection, "refused connection")
 
-    def frozen_seconds(self) -> float:
+    def frozen_seconds(self, blow: Blow) -> float:
         """Draw how long a process is frozen: for a moment, or well past its lease."""
-        return self._random.choice((0.2, 1.0, 2.0)) * self._lease * self._random.random()
+        if blow is Blow.oversleep:
+            return self._lease * (2 + 6 * self._random.random())
+        return self._random.choice((0.2, 1.0, 2.0, 6.0)) * self._lease * self._random.random()
 
     def store_seconds(self) -> float:
         """Draw how long a piece of the store takes to begin, or to be heard of."""

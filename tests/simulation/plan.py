@@ -10,7 +10,7 @@ from typing import Any
 from deployments.sandbox.faults import Fault, FaultKind
 from deployments.sandbox.knobs import Knobs
 from flows.settings import Dialect
-from tests.simulation.catalogue import MAGENTO, NETSUITE, OFFERS, PAIRS, Offer
+from tests.simulation.catalogue import KLAVIYO, MAGENTO, NETSUITE, OFFERS, PAIRS, Offer
 
 LONGEST_LAG_MS = 2500
 """Lists are believed when they have twice said, three seconds apart, that something is not there."""
@@ -29,7 +29,7 @@ KNOBS: dict[str, tuple[Any, ...]] = {
     "allow_token_import": (False, True),
     "verify_secret": (False, True),
     "shuffle_credentials": (False, True),
-    "visibility_lag_ms": (0, 400, LONGEST_LAG_MS),
+    "visibility_lag_ms": (0, 400, LONGEST_LAG_MS, LONGEST_LAG_MS),
     "list_started": (True, False),
     "hidden_cap_installations": (None, 1),
     "dup_start": ("new", "existing", "409"),
@@ -54,6 +54,7 @@ KNOBS: dict[str, tuple[Any, ...]] = {
 _DISASTERS: tuple[FaultKind, ...] = (
     "err_before", "err_after", "drop_before", "drop_after", "truncate", "html", "empty", "429",
 )  # fmt: skip
+_LOSES_THE_ANSWER: tuple[FaultKind, ...] = ("err_after", "drop_after", "truncate", "empty")
 _CHANGING = ("create_user", "create_credential", "start_installation", "complete_installation")
 FAULT_KINDS: tuple[FaultKind, ...] = ("latency", *_DISASTERS, "slow_list", "auth_flip")
 
@@ -98,6 +99,7 @@ class Misfortunes:
 
     kill: float
     freeze: float
+    late_call: float
     lost_commit: float
     locked: float
     stalled_store: float
@@ -145,7 +147,7 @@ def draw_plan(seed: int) -> Plan:
 
 
 def _knobs(random: Random, people: tuple[Person, ...]) -> Knobs:
-    turned = random.choice((0.0, 0.1, 0.3, 0.6))
+    turned = random.choice((0.0, 0.15, 0.4, 0.7))
     chosen = {name: random.choice(values) for name, values in KNOBS.items() if random.random() < turned}
     if any(person.connects_one_app_twice for person in people):
         # A consent that is given twice could not be told from the one for the other onboarding.
@@ -177,8 +179,8 @@ def _onboardings(random: Random, letters: str) -> tuple[Wish, ...]:
         names = (letters, letters) if random.random() < 0.5 else (letters, f"{letters}2")
         return tuple(_wish(random, offer, name) for offer, name in zip(pair, names, strict=True))
     offers = random.sample(sorted(OFFERS), 2 if random.random() < 0.2 else 1)
-    if random.random() < 0.3:
-        offers = [random.choice((NETSUITE, MAGENTO))]
+    if random.random() < 0.4:
+        offers = [random.choice((NETSUITE, MAGENTO, KLAVIYO))]
     return tuple(_wish(random, OFFERS[offer], letters) for offer in offers)
 
 
@@ -192,8 +194,8 @@ def _faults(random: Random, lease: float) -> tuple[Fault, ...]:
     """Draw faults for all calls, and a few that strike one kind of call hard."""
     amount = random.choice((0.0, 0.03, 0.08, 0.15))
     faults = [_fault(random, kind, lease, probability=amount * random.random()) for kind in FAULT_KINDS]
-    for _ in range(random.choice((0, 1, 1, 2))):
-        kind = random.choice(_DISASTERS)
+    for _ in range(random.choice((0, 1, 2, 3))):
+        kind = random.choice(_LOSES_THE_ANSWER if random.random() < 0.6 else _DISASTERS)
         faults.append(_fault(random, kind, lease, route=random.choice(_CHANGING), probability=0.5, count=4))
     return tuple(faults)
 
@@ -243,6 +245,7 @@ def _misfortunes(random: Random) -> Misfortunes:
     return Misfortunes(
         kill=chance(0.008),
         freeze=chance(0.008),
+        late_call=chance(0.02),
         lost_commit=chance(0.01),
         locked=chance(0.01),
         stalled_store=chance(0.01),

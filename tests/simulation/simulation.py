@@ -134,7 +134,7 @@ class _Simulation:
             hand_in(plan, engine, around)
             books = self._books = Books(plan, around, self._alloy, self._beginning)
             people = People(plan, around, self._alloy, engine, books)
-            reckoning = Reckoning(plan, books, self._alloy, self._beginning)
+            reckoning = Reckoning(plan, books, self._alloy, self._beginning, self._fate)
             self._workers = [Worker(number, around, self._happened) for number in range(1, plan.workers + 1)]
             supervisors = [asyncio.create_task(one.supervise()) for one in self._workers]
             meddling = asyncio.create_task(people.meddle())

@@ -13,7 +13,13 @@ from typing import Any
 
 from store.leases import claim, outlook
 
-_CLAIMABLE = "SELECT min(max(due_at, coalesce(lease_until, due_at))) FROM onboarding WHERE due_at IS NOT NULL"
+_CLAIMABLE = """
+    SELECT min(max(due_at, coalesce(lease_until, due_at), coalesce((
+        SELECT max(lease_until) FROM onboarding AS other
+        WHERE other.customer_id = onboarding.customer_id AND other.id <> onboarding.id
+    ), due_at))) FROM onboarding WHERE due_at IS NOT NULL
+"""
+"""From when on something may be claimed: it is due, and neither it nor another of its customer is leased."""
 
 
 class Spared:

@@ -15,7 +15,8 @@ from typing import Any, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 
-from tests.simulation.misfortune import Fate, StoreTrouble
+from store.writes import Begin
+from tests.simulation.misfortune import Blow, Fate, StoreTrouble
 from tests.simulation.spared import Spared
 from tests.simulation.virtual_time import Naps, VirtualLoop
 
@@ -97,6 +98,12 @@ class ProcessGone(Exception):
     """Whoever asks belongs to a process that no longer exists."""
 
 
+def _begins(work: "partial[Any]") -> bool:
+    """Tell whether an intent was written, so that a call is about to be sent."""
+    writes = work.args[0] if work.args and isinstance(work.args[0], list) else []
+    return any(isinstance(write, Begin) for write in writes)
+
+
 class StoreThread(Executor):
     """Runs the store for one process. ``strike`` may kill or freeze it; ``happened`` is told after each piece."""
 
@@ -107,7 +114,7 @@ class StoreThread(Executor):
         fate: Fate,
         spared: Spared,
         *,
-        strike: Callable[[], None],
+        strike: Callable[[Blow | None], None],
         happened: Callable[[], None],
     ) -> None:
         self._loop = loop
@@ -141,7 +148,7 @@ class StoreThread(Executor):
             answer = partial(future.set_exception, error)
         self._loop.call_later(self._naps.take() + self._fate.store_seconds(), answer)
         self._happened()
-        self._strike()
+        self._strike(self._fate.late_call() if _begins(work) else self._fate.blow())
 
     def _carry_out(self, work: "partial[Any]", trouble: StoreTrouble) -> Any:
         if trouble is StoreTrouble.none and self._spared.knows(work):

@@ -75,8 +75,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self._now
 
-    def run_until_complete(self, future: "Generator[Any, None, T] | Any") -> T:
-        task: asyncio.Future[T] = asyncio.ensure_future(future, loop=self)
+    def run_until_complete(self, future: Coroutine[Any, Any, T]) -> T:  # type: ignore[override]  # more is not needed
+        task = self.create_task(future)
         asyncio._set_running_loop(self)
         self._running = True
         try:
@@ -179,6 +179,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def forgive(self) -> None:
         """Go on after something was broken, to clear up."""
         self._broken = None
+        self._most_steps += self.steps
 
     def default_exception_handler(self, context: Context) -> None:
         self.complaints.append(context)

@@ -166,18 +166,17 @@ class Process:
 
     # --- misfortunes
 
-    def _strike(self) -> None:
-        blow = self.around.fate.blow()
+    def _strike(self, blow: Blow | None) -> None:
         if blow is None or self.dead:
             return
         self.around.trace.note(self.name, str(blow))
         match blow:
             case Blow.kill:
                 self.kill()
-            case Blow.freeze:
+            case Blow.freeze | Blow.oversleep:
                 self._party.stopped = True
                 self.around.loop.call_later(
-                    self.around.fate.frozen_seconds(), self._thaw, context=contextvars.Context()
+                    self.around.fate.frozen_seconds(blow), self._thaw, context=contextvars.Context()
                 )
             case Blow.stop:
                 if self._resources is not None:

@@ -62,6 +62,11 @@ class Onboarding:
         """Neither completed nor cancelled."""
         return not self.cancelled and self.stage is not Stage.completed
 
+    @property
+    def wants_values(self) -> bool:
+        """A list may still bring other auth values for it, or those that were deleted."""
+        return self.stage in _NEEDS_CREDENTIAL and not self.cancelled
+
     def reach(self) -> Place:
         """Return where a run brings it, once everything has been looked at."""
         if self.cancelled and self.stage is not Stage.completed:
