@@ -63,6 +63,20 @@ class WarpClock:
         self.ahead += timedelta(seconds=seconds)
 
 
+class StillClock(WarpClock):
+    """Time that passes only while somebody sleeps: a way is then the same however busy the machine is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self._began + self.ahead
+
+    def monotonic(self) -> float:
+        return self.ahead.total_seconds()
+
+
 class AlloysClock:
     """The same time, told as the local Alloy wants it told: in milliseconds since 1970."""
 
@@ -76,8 +90,16 @@ class AlloysClock:
 class World(AbstractAsyncContextManager["World"]):
     """Customers, runs, and what came of them at either end."""
 
-    def __init__(self, database_url: str, home: Path, *, knobs: Knobs | None = None, dialect: str = "seed") -> None:
-        self.clock = WarpClock()
+    def __init__(
+        self,
+        database_url: str,
+        home: Path,
+        *,
+        knobs: Knobs | None = None,
+        dialect: str = "seed",
+        clock: WarpClock | None = None,
+    ) -> None:
+        self.clock = clock or WarpClock()
         self.sandbox = Sandbox(SandboxSettings(knobs=knobs or Knobs(), clock=AlloysClock(self.clock)))
         self.database_url = database_url
         self.home = home
