@@ -18,7 +18,6 @@ from sqlalchemy.exc import DBAPIError
 from flows.pages import SHORT_LIST, PageBudget
 from flows.resources import Resources
 from flows.tally import Tally
-from states.failures import Halted
 from store.leases import Outlook, claim, count_due, outlook, release, renew
 from store.records import Page, Scope
 
@@ -67,21 +66,30 @@ class Loop:
         due = await self._resources.in_thread(count_due, self._resources.engine, self._scope, SHORT_LIST + 1)
         self._budget = PageBudget(due)
         keeping = asyncio.create_task(self._keep_leases(), name="lease keeper")
+        try:
+            await self._take_turns()
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        self.driven.next_due_at = (await self._look()).next_due_at
+        return self.driven
+
+    async def _take_turns(self) -> None:
+        """Take turns until nothing is left to wait for. What is in flight is finished, whatever keeps us from going on.
+
+        Only who is cancelled does not wait for it.
+        """
         grace = 0.0
         try:
             while not self._resources.stop.is_set() and await self._turn():
                 pass
             grace = _GRACE_SECONDS
-        except Halted:
+        except Exception:
             grace = _GRACE_SECONDS
             raise
         finally:
             self.driven.interrupted = self._resources.stop.is_set()
             await self._finish(grace)
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
-        self.driven.next_due_at = (await self._look()).next_due_at
-        return self.driven
 
     async def _turn(self) -> bool:
         """Start a page if one can be had, else wait for something to happen; False if nothing is left to wait for."""
@@ -202,4 +210,5 @@ class Loop:
             for tally in ended:
                 if isinstance(tally, Counter):
                     self.driven.tally += tally
-            await self._resources.in_thread(release, self._resources.engine, tokens)
+            with suppress(DBAPIError):  # away for long: what is not given back is taken over when its lease runs out
+                await self._resources.in_thread(release, self._resources.engine, tokens)

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
 from flows.pacing import NotWanted
 from flows.resources import Resources
 from flows.steps.attempt import Attempt, Evidence
@@ -20,6 +22,7 @@ from states.failures import Failure, Halted, Rejected, Transient, Waiting
 from states.holds import LAST_ATTEMPT, REMEDIES, Hold, HoldKind, Reason, wait_before_looking, wait_before_retry
 from states.stage import Trigger
 from states.transitions import BY_SOURCE
+from store.faults_log import write_down
 from store.records import Page, Record
 from store.writes import Held, LeaseLost, Moved, Released
 
@@ -75,7 +78,19 @@ async def move(record: Record, trigger: Trigger, resources: Resources) -> Verdic
         return Verdict.released
     except LeaseLost:
         return Verdict.lost
+    except IntegrityError:
+        return await _hold(attempt, Transient(Reason.refused_for_now, "somebody else wrote the same at this moment"))
+    except SQLAlchemyError:
+        raise  # the database fails everybody
+    except Exception as fault:
+        return await _hold(attempt, _blamed_on_us(fault, resources))
     return Verdict.moved
+
+
+def _blamed_on_us(fault: Exception, resources: Resources) -> Rejected:
+    """Return what a fault of this program means for the one record that brought it out; the others go on."""
+    log = write_down(fault, resources.home)
+    return Rejected(Reason.our_fault, f"a fault of this program ({type(fault).__name__}), written down in {log}")
 
 
 async def _hold(attempt: Attempt, failure: Failure) -> Verdict:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from flows.loop import Driven, Loop
 from flows.receive import ListRefused, receive_customer, receive_list
 from flows.resources import RESOURCES, Resources, open_resources
 from flows.settings import Settings
+from flows.stopping import stopped_by_signals
 from flows.tally import Tally, describe
 from flows.tasks import run_task
 from states.failures import Halted
@@ -142,8 +144,11 @@ async def _outcome(prepare: Callable[[Resources], Awaitable[Scope]]) -> State[No
 
 async def _drive(resources: Resources, scope: Scope) -> State[None]:
     watcher = WATCHER.get() or Watcher()
+    signals: AbstractContextManager[None] = nullcontext()
     if watcher.on_stop is not None:
         watcher.on_stop(resources.stop)
+    else:
+        signals = stopped_by_signals(resources.stop)
 
     async def move_page(page: Page) -> Tally:
         tally = await run_task(page)
@@ -154,7 +159,7 @@ async def _drive(resources: Resources, scope: Scope) -> State[None]:
     run_id = await resources.in_thread(begin_run, resources.engine, scope, resources.clock.now())
     loop = Loop(resources, scope, move_page)
     try:
-        with calm_collector():
+        with signals, calm_collector():
             driven = await loop.run()
     finally:
         watcher.calls, watcher.task_runs, watcher.driven = resources.alloy.calls, loop.driven.pages, loop.driven

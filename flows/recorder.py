@@ -44,9 +44,11 @@ class Recorder:
         try:
             yield recorder
         finally:
-            await recorder._drain()
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            try:
+                await recorder._drain()
+            finally:
+                writer.cancel()
+                await asyncio.gather(writer, return_exceptions=True)
 
     async def write(self, write: Write) -> int | None:
         """Hand ``write`` in and wait until it is committed; return the id of the intent if it began one.
@@ -56,9 +58,15 @@ class Recorder:
         written: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((write, written))
         self._unanswered.add(written)
-        written.add_done_callback(self._unanswered.discard)
+        written.add_done_callback(self._answered)
         self._arrived.set()
-        return await written
+        # Whoever is cancelled waits no longer; what it handed in may be the only copy of an id, and is still written.
+        return await asyncio.shield(written)
+
+    def _answered(self, written: asyncio.Future[int | None]) -> None:
+        self._unanswered.discard(written)
+        if not written.cancelled():
+            written.exception()  # nobody may be left to hear of it, and asyncio would complain
 
     async def _write_groups(self) -> None:
         while True:
@@ -93,8 +101,6 @@ class Recorder:
 
 def _answer(handed: Handed, result: int | Exception | None) -> None:
     _, written = handed
-    if written.done():  # whoever handed it in was cancelled meanwhile
-        return
     if isinstance(result, Exception):
         written.set_exception(result)
     else:

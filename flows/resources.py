@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import TypeVar
 from uuid import uuid4
@@ -52,6 +53,8 @@ class Resources:
     alloy: AlloyClient
     recorder: Recorder
     vault: Vault
+    home: Path
+    """The folder of what is not in the database: the key, and what faults of this program leave."""
     clock: Clock
     worker: str
     lease: timedelta
@@ -94,57 +97,74 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """Open everything for one flow run and close it afterwards; tables are brought up to date first.
 
-    What passes time, draws lots, carries calls and runs the store can be handed in; by default it is the real thing.
+    What passes time, draws lots, carries calls and runs the store can be handed in, and is then not ended here; by
+    default it is the real thing.
     Raises :class:`states.failures.Halted` without an API key.
     """
     if settings.alloy_api_key is None:
         raise Halted(Reason.unauthorized, "ALLOY_API_KEY is not set: put it into the environment or into .env")
-    engine = make_engine(settings.database_url, pool_size=_THREADS)
     host = f"{settings.alloy_base_url} {settings.alloy_api_version}"
     worker = worker_name()
-    with executor or ThreadPoolExecutor(_THREADS, thread_name_prefix="store") as executor:
+    async with _open_store(settings, executor) as (engine, executor):
         in_thread = partial(asyncio.get_running_loop().run_in_executor, executor)
+        await in_thread(migrate, engine)
+        learnt = await in_thread(load_capabilities, engine, host)
+        capabilities = Capabilities.load(learnt)
+        catalogue = await in_thread(load, engine)
+
+        def write_group(writes: Sequence[Write]) -> list[int | LeaseLost | None]:
+            return record_group(engine, writes, worker=worker, now=common.now(), budget=settings.failure_budget)
+
+        async with (
+            _common_clock(clock, engine, executor, settings.lease) as common,
+            AlloyClient.open(
+                base_url=settings.alloy_base_url,
+                api_key=settings.alloy_api_key,
+                dialect=settings.alloy_api_version,
+                concurrency=settings.alloy_concurrency,
+                pacing=pacing or Pacing(settings.alloy_rate),
+                capabilities=capabilities,
+                deadline=settings.call_deadline.total_seconds(),
+                send_within=settings.send_within,
+                now=common.now,
+                transport=transport,
+            ) as alloy,
+            Recorder.open(write_group, executor) as recorder,
+        ):
+            yield Resources(
+                engine=engine,
+                executor=executor,
+                alloy=alloy,
+                recorder=recorder,
+                vault=Vault.open(settings.onboard_secret_key, settings.onboard_home),
+                home=settings.onboard_home,
+                clock=common,
+                worker=worker,
+                lease=settings.lease,
+                call_deadline=settings.call_deadline,
+                concurrency=settings.alloy_concurrency,
+                random=random or Random(),  # noqa: S311 - spreads waits, guards nothing
+                catalogue=catalogue,
+            )
+        if capabilities.save() != learnt:
+            await in_thread(save_capabilities, engine, host, capabilities.save())
+
+
+@asynccontextmanager
+async def _open_store(settings: Settings, handed_in: Executor | None) -> AsyncIterator[tuple[Engine, Executor]]:
+    """Open the database and the threads that work on it.
+
+    At the end the threads finish what they are at, without holding the event loop up, and only then the connections
+    are closed: a thread would open a new one.
+    """
+    engine = make_engine(settings.database_url, pool_size=_THREADS)
+    executor = handed_in or ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+    try:
+        yield engine, executor
+    finally:
         try:
-            await in_thread(migrate, engine)
-            learnt = await in_thread(load_capabilities, engine, host)
-            capabilities = Capabilities.load(learnt)
-            catalogue = await in_thread(load, engine)
-
-            def write_group(writes: Sequence[Write]) -> list[int | LeaseLost | None]:
-                return record_group(engine, writes, worker=worker, now=common.now(), budget=settings.failure_budget)
-
-            async with (
-                _common_clock(clock, engine, executor, settings.lease) as common,
-                AlloyClient.open(
-                    base_url=settings.alloy_base_url,
-                    api_key=settings.alloy_api_key,
-                    dialect=settings.alloy_api_version,
-                    concurrency=settings.alloy_concurrency,
-                    pacing=pacing or Pacing(settings.alloy_rate),
-                    capabilities=capabilities,
-                    deadline=settings.call_deadline.total_seconds(),
-                    send_within=settings.send_within,
-                    now=common.now,
-                    transport=transport,
-                ) as alloy,
-                Recorder.open(write_group, executor) as recorder,
-            ):
-                yield Resources(
-                    engine=engine,
-                    executor=executor,
-                    alloy=alloy,
-                    recorder=recorder,
-                    vault=Vault.open(settings.onboard_secret_key, settings.onboard_home),
-                    clock=common,
-                    worker=worker,
-                    lease=settings.lease,
-                    call_deadline=settings.call_deadline,
-                    concurrency=settings.alloy_concurrency,
-                    random=random or Random(),  # noqa: S311 - spreads waits, guards nothing
-                    catalogue=catalogue,
-                )
-            if capabilities.save() != learnt:
-                await in_thread(save_capabilities, engine, host, capabilities.save())
+            if handed_in is None:
+                await asyncio.shield(asyncio.to_thread(executor.shutdown))
         finally:
             engine.dispose()
 

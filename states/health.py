@@ -27,6 +27,7 @@ REFUSALS = frozenset(
         Reason.unknown_integration,
         Reason.ambiguous_integration,
         Reason.installation_conflict,
+        Reason.our_fault,
     }
 )
 """The reasons that speak against a cohort when many share one."""

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     sealed_value_lost = auto()
     same_onboarding_twice = auto()
     gave_up = auto()
+    our_fault = auto()
     # cancelled: for good, unless somebody says otherwise
     cancelled = auto()
     # not a hold: the run stops
@@ -57,6 +58,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.sealed_value_lost: "run the list again with the auth values, or restore ONBOARD_SECRET_KEY",
     Reason.same_onboarding_twice: "nothing to do if the other row is the right one; otherwise correct the list",
     Reason.gave_up: "see its history with `onboard show`, then `onboard redrive`",
+    Reason.our_fault: "report it with what is written there; `onboard redrive` tries again",
     Reason.cancelled: "`onboard redrive --hold cancelled` lets it go on after all",
     Reason.awaiting_consent: "send the consent link: `onboard links`",
     Reason.awaiting_answer: "fill the field in with `onboard answer`",

@@ -14,11 +14,8 @@ No failure is shown as a traceback: it would hide the one sentence that helps, a
 
 import json
 import os
-import sys
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 
@@ -117,7 +114,9 @@ def as_refused(error: BaseException) -> Refused:
             exit_code, code = known
             faults = [Fault(one.line, one.column, one.fault, one.remedy) for one in getattr(error, "faults", ())]
             return Refused(exit_code, code, _sentence(error), faults)
-    log = _write_log(error)
+    from store.faults_log import write_down
+
+    log = write_down(error, Path(os.environ.get("ONBOARD_HOME") or ".onboard"))
     return Refused(
         ExitCode.unexpected,
         "unexpected",
@@ -149,28 +148,3 @@ def line_of(fault: Fault, source: str) -> str:
 
 def _as_object(refused: Refused) -> dict[str, object]:
     return {"error": refused.error, "message": refused.message, "faults": [asdict(fault) for fault in refused.faults]}
-
-
-def _write_log(error: BaseException) -> Path:
-    from store.private_folder import make_private
-
-    file = Path(os.environ.get("ONBOARD_HOME") or ".onboard") / "faults.log"
-    try:
-        make_private(file.parent)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as log:
-            log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, pid {os.getpid()}, {Path(sys.argv[0]).name}\n")
-            log.writelines(_without_values(error))
-    except OSError:
-        return Path(os.devnull)
-    return file
-
-
-def _without_values(error: BaseException) -> Iterator[str]:
-    """Yield the places that the error and its causes came through, and their kinds: messages may quote secrets."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield f"{type(current).__module__}.{type(current).__qualname__}\n"
-        yield from traceback.format_tb(current.__traceback__)
-        current = current.__cause__ or current.__context__

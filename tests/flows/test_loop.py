@@ -11,19 +11,23 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from deployments.sandbox.faults import Fault
 from deployments.sandbox.knobs import Knobs
 from flows.clock import SystemClock
-from flows.moving import move_page
+from flows.loop import Loop
+from flows.moving import STEPS, move_page
 from flows.resources import Resources, open_resources
+from flows.steps.attempt import Attempt, Evidence
+from flows.tally import Tally
 from states.failures import Halted
 from states.holds import HoldKind, Reason
-from states.stage import Stage
+from states.stage import Stage, Trigger
 from store.engine import reading
 from store.leases import claim
 from store.models import INTENT, ONBOARDING
-from store.records import Scope
+from store.records import Page, Scope
 from tests.flows.world import KLAVIYO, SHOPIFY, World, of, on_sqlite
 
 ROOT = Path(__file__).parents[2]
@@ -241,6 +245,74 @@ async def test_a_run_that_was_stopped_is_taken_up_again_without_anything_done_tw
 
         assert_exactly_one_of_everything_for(world, 40)
         assert world.ledger().installations_started == 40
+
+
+# --- leases
+
+
+async def test_what_is_in_hand_for_longer_than_a_lease_is_kept(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path, knobs=Knobs(latency_ms=800)) as world:
+        world.lease_seconds = 2
+        world.concurrency = 1
+        add_many(world, 5)  # all of them in hand at once, and called for one after the other: in four seconds
+        async with a_process(world) as resources:
+            running = asyncio.create_task(world.loop(resources).run())
+            await until(lambda: len(world.sandbox.requests) >= 7)
+            resources.stop.set()
+            driven = await running
+
+    assert driven.tally["moved"] >= 5
+    assert driven.tally["lost"] == 0
+
+
+@pytest.mark.parametrize("fault", [KeyError("a canary"), Halted(Reason.unauthorized, "the key is wrong")])
+@on_sqlite
+async def test_a_database_that_is_away_at_the_end_hides_no_fault_and_leaves_nothing_at_work(
+    fault: Exception, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("ROLLBACK", None, Exception("away"))
+
+    async def break_down(_: Page) -> Tally:
+        raise fault
+
+    monkeypatch.setattr("flows.loop.release", away)
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 2)
+        async with a_process(world) as resources:
+            with pytest.raises(type(fault)):
+                await Loop(resources, Scope(), break_down).run()
+
+            assert "lease keeper" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
+# --- a fault of this program
+
+
+async def test_a_fault_at_one_customer_holds_that_one_and_nobody_else(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authenticate, secret = STEPS[Trigger.authenticate], "canary-value"
+
+    async def break_for_one(attempt: Attempt) -> Evidence:
+        if attempt.record.username == usernames(6)[2]:
+            raise KeyError(secret)
+        return await authenticate(attempt)
+
+    monkeypatch.setitem(STEPS, Trigger.authenticate, break_for_one)
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 6)
+
+        await world.run_to_the_end()
+
+        assert world.standing().stages[Stage.completed] == 5
+        held = world.story(usernames(6)[2])
+        assert (held.stage, held.hold, held.reason) == (Stage.created, HoldKind.operator, Reason.our_fault)
+        assert "KeyError" in str(held.sentence)
+        assert "canary" not in str(held.sentence)
+        written = (world.home / "faults.log").read_text()
+        assert "break_for_one" in written
+        assert "canary" not in written
 
 
 # --- side by side

@@ -186,3 +186,18 @@ async def test_whoever_waits_for_the_last_group_is_answered_before_the_end() -> 
         books.let_go.set()
 
     assert await written is None
+
+
+async def test_what_was_handed_in_is_written_though_its_writer_is_cancelled() -> None:
+    books = Books(held_up=True)
+    async with recording(books) as recorder:
+        first = hand_in(recorder, "one")
+        await a_group_is_being_written(books)
+        others = hand_in(recorder, "two")
+        await asyncio.sleep(0)
+        for one in (*first, *others):
+            one.cancel()
+        await asyncio.gather(*first, *others, return_exceptions=True)
+        books.let_go.set()
+
+    assert books.groups == [["one"], ["two"]]

@@ -12,6 +12,7 @@ LOOKING_TWICE = "tests/flows/test_looking_twice.py::test_a_credential_that_shows
 WORK = "tests/store/test_work.py"
 LEASES = "tests/store/test_leases.py"
 FENCE = "tests/store/test_fence.py"
+CLOCK = "tests/flows/test_resources.py"
 COMPARE_AND_SET = "tests/store/test_compare_and_set.py"
 CIRCLES = "tests/store/test_circles.py"
 
@@ -57,6 +58,20 @@ IN_THE_STEPS = (
         was="found = await look_up() if refusal.status in _MAYBE_TAKEN else None",
         becomes="found = None",
         tests=("tests/flows/test_steps.py::test_a_user_whose_name_is_taken_is_adopted[message-409-sqlite]",),
+    ),
+    Mutation(
+        name="leases are not renewed while a page is in flight",
+        file="flows/loop.py",
+        was="if tokens:",
+        becomes="if False:",
+        tests=("tests/flows/test_loop.py::test_what_is_in_hand_for_longer_than_a_lease_is_kept[sqlite]",),
+    ),
+    Mutation(
+        name="the machine's own clock decides",
+        file="flows/resources.py",
+        was="clock = FollowingClock(partial(time_of, engine))",
+        becomes="clock = FollowingClock(__import__('flows.clock').clock.SystemClock().now)",
+        tests=(f"{CLOCK}::test_the_databases_clock_decides_whatever_the_machines_own_says[sqlite]",),
     ),
 )
 

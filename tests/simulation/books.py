@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from deployments.sandbox.account import digest_of
-from states.stage import Stage
+from states.stage import Stage, Trigger
 from states.transitions import TRANSITIONS
 from tests.simulation.alloy import SimulatedAlloy
 from tests.simulation.beginning import Beginning
@@ -93,6 +93,14 @@ class Books:
     def rows(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
         """Ask the database."""
         return self._connection.execute(statement, parameters).fetchall()
+
+    def suspicions(self, entry: Entry, trigger: Trigger) -> int:
+        """Return how many calls of ``entry`` we list that may have left something at Alloy."""
+        [(listed,)] = self._connection.execute(
+            "SELECT count(*) FROM intent WHERE onboarding_id = ? AND trigger = ? AND outcome IN ('leftover', 'late')",
+            (entry.id, str(trigger)),
+        )
+        return int(listed)
 
     def wish(self, entry: Entry) -> tuple[Person, Wish]:
         """Return whose onboarding it is, and what was wished for."""

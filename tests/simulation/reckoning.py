@@ -6,10 +6,11 @@ and the first byte, for longer than anybody waits. Each of them must be listed b
 """
 
 from collections import Counter
+from collections.abc import Callable
 
 from deployments.sandbox.account import Credential, Installation
 from states.holds import Reason
-from states.stage import Stage
+from states.stage import Stage, Trigger
 from tests.simulation.alloy import SimulatedAlloy
 from tests.simulation.beginning import Beginning
 from tests.simulation.books import Books, Entry
@@ -69,16 +70,12 @@ class Reckoning:
         booked = {entry.installation_id for entry in entries} | {entry.credential_id for entry in entries}
         started = [one for one in account.installations.values() if self._is_stray(one, booked)]
         credentials = [one for one in account.credentials.values() if self._is_unused(one, booked)]
-        by_entry = Counter(self._entry_of(one).id for one in started) + Counter(
-            self._entry_of_credential(one).id for one in credentials
+        self._check_listed(
+            Trigger.start_installation, Counter((one.user_id, one.integration_id) for one in started), self._installs
         )
-        for entry in entries:
-            [(listed,)] = self._books.rows(
-                "SELECT count(*) FROM intent WHERE onboarding_id = ? AND outcome IN ('leftover', 'late')", entry.id
-            )
-            assert isinstance(listed, int)
-            if by_entry[entry.id] > listed:
-                raise Broken(f"{by_entry[entry.id]} things of {entry} are left at Alloy, {listed} of them listed")
+        self._check_listed(
+            Trigger.authenticate, Counter((one.user_id, one.type) for one in credentials), self._connects
+        )
         nobody_called_late = not self._fate.struck[Blow.oversleep] and not self._fate.struck[Blow.freeze]
         if started and self._shows_what_was_started() and nobody_called_late:
             raise Broken(f"{len(started)} installations were started and forgotten though Alloy lists them")
@@ -102,17 +99,20 @@ class Reckoning:
         """Tell whether we made a credential that nothing uses; consents are the customers' own doing."""
         return not one.by_consent and one.credential_id not in booked | self._beginning.credentials
 
-    def _entry_of(self, one: Installation) -> Entry:
-        return next(
-            entry
-            for entry in self._books.entries.values()
-            if (entry.alloy_user_id, entry.integration) == (one.user_id, one.integration_id)
-        )
+    def _installs(self, entry: Entry) -> str:
+        return entry.integration
 
-    def _entry_of_credential(self, one: Credential) -> Entry:
-        """Return an onboarding that may have made it: if there are several, the one that lists most."""
-        return next(
-            entry
-            for entry in self._books.entries.values()
-            if entry.alloy_user_id == one.user_id and self._books.wish(entry)[1].offer.app == one.type
-        )
+    def _connects(self, entry: Entry) -> str:
+        """Return the app: a credential may have been made by any of a user's onboardings on it."""
+        return self._books.wish(entry)[1].offer.app
+
+    def _check_listed(self, trigger: Trigger, left: Counter[tuple[str, str]], what: Callable[[Entry], str]) -> None:
+        """Each thing that is ``left`` of a user must be listed by an onboarding that may have made it."""
+        for (user_id, made), number in left.items():
+            theirs = [
+                entry for entry in self._books.entries.values() if (entry.alloy_user_id, what(entry)) == (user_id, made)
+            ]
+            listed = sum(self._books.suspicions(entry, trigger) for entry in theirs)
+            if number > listed:
+                whose = "; ".join(map(str, theirs))
+                raise Broken(f"{number} things ({trigger}) of {whose} are left at Alloy, {listed} of them listed")
