@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployments.prefect_server import SharedServer, shared_prefect_server
 from deployments.schedules import DEPLOYMENTS, Deployment, as_operators_left_them
+
+if TYPE_CHECKING:
+    from prefect.runner import Runner
 
 PREFECT_PORT = 4200
 
@@ -24,36 +27,75 @@ def up(
 ) -> None:
     """Serve the deployments until Ctrl-C or SIGTERM; then end the server, unless another command uses it.
 
-    Flow runs are processes of their own and find Prefect through their environment. ``say`` is given each line for
-    the operator. Raises PrefectUnavailable when no server comes up, KeyboardInterrupt on Ctrl-C and SystemExit on
-    SIGTERM, both when everything is cleaned up.
+    Flow runs are processes of their own and find Prefect through their environment; asked to end, they finish what is
+    in flight, and are waited for. Asked once more, everything ends at once. ``say`` is given each line for the
+    operator. Raises PrefectUnavailable when no server comes up, KeyboardInterrupt on Ctrl-C and SystemExit on SIGTERM,
+    both when everything is cleaned up.
     """
     with _exit_on_sigterm(), shared_prefect_server(home, port=port, on_wait=say) as server:
-        try:
-            asyncio.run(_serve(deployments, lambda: _announce(server, port, say)))
-        except asyncio.CancelledError:
-            sys.exit(0)
+        if asyncio.run(_serve(deployments, lambda: _announce(server, port, say), say)) is signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(0)
 
 
-async def _serve(deployments: Iterable[Deployment], announce: Callable[[], None]) -> None:
+async def _serve(
+    deployments: Iterable[Deployment], announce: Callable[[], None], say: Callable[[str], None]
+) -> signal.Signals | None:
+    """Serve until a signal asks for the end, and every run has ended; return which signal that was."""
     from prefect.runner import Runner  # importing Prefect takes seconds
 
-    serving = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-
     class OnboardRunner(Runner):
-        """A runner that SIGTERM ends as Ctrl-C does; Prefect's own handler drops a coroutine, with a warning."""
+        """A runner that leaves SIGTERM to us, who handle Ctrl-C alike."""
 
         def handle_sigterm(self, *_args: Any, **_kwargs: Any) -> None:
-            if serving is not None:
-                loop.call_soon_threadsafe(serving.cancel)
+            ending.ask(signal.SIGTERM)
 
     # Without the second argument Prefect pauses all schedules on the way out, and the next start would keep it so.
     runner = OnboardRunner(name="onboard-up", pause_on_shutdown=False)
-    for deployment in await as_operators_left_them(deployments):
-        await runner.aadd_deployment(deployment)
-    announce()
-    await runner.start()
+    ending = _Ending(runner, say)
+    before = signal.signal(signal.SIGINT, lambda *_: ending.ask(signal.SIGINT))
+    try:
+        for deployment in await as_operators_left_them(deployments):
+            await runner.aadd_deployment(deployment)
+        announce()
+        await runner.start()
+    except asyncio.CancelledError:
+        if ending.asked_by is None:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return ending.asked_by
+
+
+class _Ending:
+    """Turns the first signal into the end of polling and a request to every run, and the second into the end at once.
+
+    A runner that is only cancelled kills its runs, and their calls to Alloy with them.
+    """
+
+    def __init__(self, runner: "Runner", say: Callable[[str], None]) -> None:
+        self.asked_by: signal.Signals | None = None
+        self._runner = runner
+        self._say = say
+        self._serving = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        self._stopping: asyncio.Task[None] | None = None
+
+    def ask(self, number: signal.Signals) -> None:
+        """Do so from within a signal handler."""
+        first, self.asked_by = self.asked_by is None, number
+        self._loop.call_soon_threadsafe(self._begin if first else self._end_at_once)
+
+    def _begin(self) -> None:
+        if not self._runner.started:
+            self._end_at_once()
+            return
+        self._say("ending; runs finish what is in flight; once more ends at once")
+        self._stopping = self._loop.create_task(self._runner.astop())
+
+    def _end_at_once(self) -> None:
+        if self._serving is not None:
+            self._serving.cancel()
 
 
 def _announce(server: SharedServer, port: int, say: Callable[[str], None]) -> None:

@@ -16,9 +16,10 @@ _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let the first SIGTERM or Ctrl-C set ``stop``; the next one does what it would have done before.
+def stopped_by_signals(stop: asyncio.Event, *, one_request: float = 1.0) -> Iterator[None]:
+    """Let the first SIGTERM or Ctrl-C set ``stop``; a later one does what it would have done before.
 
+    Those within ``one_request`` seconds are one: Ctrl-C reaches a whole group, and who started us passes it on.
     Signals reach a process's main thread; in any other nothing is changed.
     """
     if current_thread() is not main_thread():
@@ -32,8 +33,12 @@ def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
             signal.signal(*before.popitem())
 
     def ask(_signal: int, _frame: FrameType | None) -> None:
-        give_back()
-        loop.call_soon_threadsafe(stop.set)
+        loop.call_soon_threadsafe(begin)
+
+    def begin() -> None:
+        if not stop.is_set():
+            stop.set()
+            loop.call_later(one_request, give_back)
 
     before.update({number: signal.signal(number, ask) for number in _ENDING_SIGNALS})
     try:

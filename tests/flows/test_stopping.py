@@ -36,11 +36,27 @@ async def test_the_first_signal_asks_the_run_to_stop(number: signal.Signals, hea
 
 
 async def test_the_second_signal_does_what_it_did_before(number: signal.Signals, heard: list[int]) -> None:
-    with stopped_by_signals(asyncio.Event()):
+    stop = asyncio.Event()
+    with stopped_by_signals(stop, one_request=0):
         os.kill(os.getpid(), number)
-        os.kill(os.getpid(), number)
+        async with asyncio.timeout(10):
+            await stop.wait()
+            while signal.getsignal(number) is None or not heard:
+                os.kill(os.getpid(), number)
+                await asyncio.sleep(0.001)
 
     assert heard == [number]
+
+
+async def test_two_signals_at_a_time_are_one_request(number: signal.Signals, heard: list[int]) -> None:
+    stop = asyncio.Event()
+    with stopped_by_signals(stop):
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        async with asyncio.timeout(10):
+            await stop.wait()
+
+    assert heard == []
 
 
 async def test_afterwards_signals_do_what_they_did_before(number: signal.Signals, heard: list[int]) -> None:
