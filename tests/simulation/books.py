@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from deployments.sandbox.account import digest_of
+from states.holds import HoldKind
 from states.stage import Stage, Trigger
 from states.transitions import TRANSITIONS
 from tests.simulation.alloy import SimulatedAlloy
@@ -22,6 +23,8 @@ from tests.simulation.worker import Process, Surroundings
 _STAGES = [Stage.new, *(transition.dest for transition in TRANSITIONS)]
 _TRIGGERS = [str(transition.trigger) for transition in TRANSITIONS]
 _KEPT = ("alloy_user_id", "credential_id", "installation_id")
+_OUTCOMES = ("hold", "reason", "sentence", "attempts", "link_issued_at")
+"""What a process writes of nobody but those whose lease it holds."""
 
 _READ = """
     SELECT onboarding.id, username, integration, stage, version, hold, reason, sentence, due_at, attempts,
@@ -40,7 +43,7 @@ class Entry:
     integration: str
     stage: Stage
     version: int
-    hold: str | None
+    hold: HoldKind | None
     reason: str | None
     sentence: str | None
     due_at: str | None
@@ -56,8 +59,8 @@ class Entry:
     @classmethod
     def read(cls, row: Sequence[Any]) -> "Entry":
         """Make an entry of what :data:`_READ` asks for."""
-        number, username, integration, stage, *others = row
-        return cls(number, username, integration, Stage(stage), *others)
+        number, username, integration, stage, version, hold, *others = row
+        return cls(number, username, integration, Stage(stage), version, HoldKind(hold) if hold else None, *others)
 
     def __str__(self) -> str:
         held = f" held by {self.hold}: {self.reason}" if self.hold else ""
@@ -84,6 +87,8 @@ class Books:
         }
         self._tolerance = timedelta(seconds=2 * plan.misfortunes.skewed_seconds)
         self.entries: dict[int, Entry] = {}
+        self.is_paused = False
+        """Whether the list's failure budget is spent."""
         self.checks = 0
         self.look(None)
 
@@ -114,6 +119,7 @@ class Books:
         self._seen_version = version
         self.checks += 1
         before, self.entries = self.entries, {}
+        self.is_paused = bool(self.rows("SELECT 1 FROM batch WHERE paused_at IS NOT NULL"))
         for row in self._connection.execute(_READ):
             entry = Entry.read(row)
             self.entries[entry.id] = entry
@@ -139,6 +145,22 @@ class Books:
             raise Broken(f"taken over while {before.lease_owner} had it: {before}")
         if after.stage is not before.stage:
             self._moved(before, after, process)
+        if process is not None and before.lease_owner != process.known_as:
+            for name in _OUTCOMES:
+                if getattr(before, name) != getattr(after, name):
+                    raise Broken(f"{name} written by {process.name}, who had no lease: {before} -> {after}")
+        self._check_hold(after)
+
+    def _check_hold(self, entry: Entry) -> None:
+        """Nobody is lost: whoever stands still has a reason and a sentence, and is due or waits for an operator."""
+        if entry.hold is not None and not (entry.reason and entry.sentence):
+            raise Broken(f"a hold without a reason or a sentence: {entry}")
+        is_over = entry.hold is HoldKind.cancelled or entry.stage is Stage.completed
+        if is_over and entry.due_at is not None:
+            raise Broken(f"it is over, and due at {entry.due_at}: {entry}")
+        # One that an operator is asked about may be due all the same: somebody had it tried again meanwhile.
+        if not (is_over or entry.hold is HoldKind.operator or entry.due_at or self.is_paused):
+            raise Broken(f"nobody will ever look at it again: {entry}")
 
     def _moved(self, before: Entry, after: Entry, process: Process | None) -> None:
         if _STAGES.index(after.stage) != _STAGES.index(before.stage) + 1:

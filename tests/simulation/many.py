@@ -31,14 +31,25 @@ class Sum:
     broken: list[Outcome] = field(default_factory=list)
 
     def add(self, one: Outcome) -> None:
+        """Add what one seed came to."""
         self.seeds += 1
-        for name in ("steps", "events", "checks", "calls", "onboardings", "completed", "leftovers"):
-            setattr(self, name, getattr(self, name) + getattr(one, name))
+        self._add(one)
         self.virtual_hours += one.virtual_seconds / 3600
-        self.faults += one.faults
-        self.misfortunes += one.misfortunes
         if one.broken:
             self.broken.append(one)
+
+    def join(self, other: "Sum") -> None:
+        """Add what other seeds came to."""
+        self.seeds += other.seeds
+        self._add(other)
+        self.virtual_hours += other.virtual_hours
+        self.broken += other.broken
+
+    def _add(self, counted: "Outcome | Sum") -> None:
+        for name in ("steps", "events", "checks", "calls", "onboardings", "completed", "leftovers"):
+            setattr(self, name, getattr(self, name) + getattr(counted, name))
+        self.faults += counted.faults
+        self.misfortunes += counted.misfortunes
 
 
 def simulate_many(seeds: Iterable[int], jobs: int) -> Iterator[Outcome]:
@@ -65,8 +76,8 @@ def quietly(seed: int) -> Outcome:
         logging.disable(logging.NOTSET)
 
 
-def table(of: Sum, seconds: float) -> str:
-    """Return the sum as text."""
+def table(of: Sum, seconds: float | None = None) -> str:
+    """Return the sum as text, with the time that it took if that was measured."""
     rows = {
         "seeds": f"{of.seeds:,}",
         "steps": f"{of.steps:,}",
@@ -78,8 +89,9 @@ def table(of: Sum, seconds: float) -> str:
         "completed": f"{of.completed:,}",
         "rightly refused": f"{of.onboardings - of.completed:,}",
         "inert leftovers, listed": f"{of.leftovers:,}",
-        "seconds": f"{seconds:,.0f}",
     }
+    if seconds is not None:
+        rows["seconds"] = f"{seconds:,.0f}"
     lines = [f"{name:<26}{value:>14}" for name, value in rows.items()]
     lines += ["", "faults of Alloy"] + [f"  {name:<24}{n:>14,}" for name, n in sorted(of.faults.items())]
     lines += ["", "misfortunes of workers"]

@@ -14,10 +14,13 @@ from deployments.sandbox.consent_desk import Question
 from deployments.sandbox.refusal import Refused
 from states.forms import Given
 from states.holds import HoldKind, Reason
+from store.cancelling import cancel
 from store.choosing import Chosen
 from store.desk import answer, redrive, renew_links
+from store.pausing import go_on
 from store.views import NotFound
 from tests.simulation.alloy import SimulatedAlloy
+from tests.simulation.beginning import hand_in
 from tests.simulation.books import Books
 from tests.simulation.plan import Person, Plan
 from tests.simulation.worker import Surroundings
@@ -39,7 +42,10 @@ class People:
 
     async def meddle(self) -> None:
         """Do things at random, for ever."""
-        acts = (self._decide, self._decide, self._decide, self._redrive, self._answer, self._renew)
+        acts = (
+            *(self._decide, self._decide, self._decide, self._redrive, self._answer, self._renew),
+            *(self._cancel, self._take_back, self._go_on),
+        )
         while True:
             await asyncio.sleep(self._random.random() * 6)
             act, person = self._random.choice(acts), self._random.choice(self._plan.people)
@@ -47,9 +53,11 @@ class People:
                 self._acted(act.__name__.strip("_"), person)
 
     def do_what_is_asked(self) -> None:
-        """Do what the holds ask for: consent, answer, send a new link, have it tried again."""
+        """Do what the holds ask for: consent, answer, send a new link, have it tried again, hand the list in again."""
+        # A paused list goes on first without those who were refused: they may be refused again, and pause it again.
+        mends = self._go_on if self._books.is_paused else self._redrive
         for person in self._plan.people:
-            for act in (self._answer, self._redrive, self._renew_if_needed):
+            for act in (self._answer, self._take_back, self._bring_again, mends, self._renew_if_needed):
                 if act(person):
                     self._acted(act.__name__.strip("_"), person)
 
@@ -76,6 +84,33 @@ class People:
                 chosen = Chosen(username=person.username, integration=entry.integration)
                 number += redrive(self._engine, chosen, by="an operator", now=self._around.now())
         return number > 0
+
+    def _cancel(self, person: Person) -> bool:
+        chosen = Chosen(username=person.username)
+        return cancel(self._engine, chosen, by="an operator", now=self._around.now()).number > 0
+
+    def _take_back(self, person: Person) -> bool:
+        """Let who was cancelled go on after all: their auth values are gone, and the list brings them again."""
+        chosen = Chosen(username=person.username, hold=HoldKind.cancelled)
+        if not redrive(self._engine, chosen, by="an operator", now=self._around.now()):
+            return False
+        hand_in(self._plan, self._engine, self._around)
+        return True
+
+    def _bring_again(self, person: Person) -> bool:
+        """Hand the list in once more if a worker had somebody in hand when it was to bring their auth values again."""
+        lacking = any(
+            entry.username == person.username and entry.reason == Reason.missing_auth
+            for entry in self._books.entries.values()
+        )
+        if lacking:
+            hand_in(self._plan, self._engine, self._around)
+        return lacking
+
+    def _go_on(self, person: Person) -> bool:
+        """Let a list go on that is paused, whoever asks for it."""
+        del person
+        return self._books.is_paused and go_on(self._engine, 1, self._around.now())
 
     def _answer(self, person: Person) -> bool:
         answered = 0

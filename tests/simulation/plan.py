@@ -122,6 +122,8 @@ class Plan:
     people: tuple[Person, ...]
     faults: tuple[Fault, ...]
     misfortunes: Misfortunes
+    failure_count: int | None
+    """How many of the list may be refused before it is paused."""
     troubled_seconds: float
     """How long things go wrong; afterwards everything must come to an end."""
 
@@ -142,6 +144,7 @@ def draw_plan(seed: int) -> Plan:
         people=people,
         faults=_faults(random, lease),
         misfortunes=_misfortunes(random),
+        failure_count=random.choice((None, None, 0, 1)),
         troubled_seconds=random.choice((10.0, 20.0, 40.0)),
     )
 

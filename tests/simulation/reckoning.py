@@ -11,7 +11,7 @@ from collections.abc import Callable
 from deployments.sandbox.account import Credential, Installation
 from states.holds import Reason
 from states.stage import Stage, Trigger
-from tests.simulation.alloy import SimulatedAlloy
+from tests.simulation.alloy import BASE_URL, SimulatedAlloy
 from tests.simulation.beginning import Beginning
 from tests.simulation.books import Books, Entry
 from tests.simulation.misfortune import Blow, Fate
@@ -67,6 +67,7 @@ class Reckoning:
         if len(account.users) != len(self._plan.people):
             raise Broken(f"{len(account.users)} users for {len(self._plan.people)} customers")
         self._check_completed()
+        self._check_secrets()
         booked = {entry.installation_id for entry in entries} | {entry.credential_id for entry in entries}
         started = [one for one in account.installations.values() if self._is_stray(one, booked)]
         credentials = [one for one in account.credentials.values() if self._is_unused(one, booked)]
@@ -91,6 +92,19 @@ class Reckoning:
         ours = {entry.installation_id for entry in self._books.entries.values() if entry.stage is Stage.completed}
         if live != ours:
             raise Broken(f"completed at Alloy: {sorted(live)}; by our books: {sorted(map(str, ours))}")
+
+    def _check_secrets(self) -> None:
+        """No auth value and no consent link stands anywhere but sealed."""
+        secrets = {value for person in self._plan.people for wish in person.onboardings for value in wish.auth.values()}
+        said = [
+            *self._books.rows("SELECT sentence FROM history WHERE sentence IS NOT NULL"),
+            *self._books.rows("SELECT sentence FROM onboarding WHERE sentence IS NOT NULL"),
+            *self._books.rows("SELECT evidence FROM intent WHERE evidence IS NOT NULL"),
+        ]
+        for (words,) in said:
+            told = [secret for secret in (*secrets, BASE_URL) if secret in str(words)]
+            if told:
+                raise Broken(f"{told} can be read in {words!r}")
 
     def _is_stray(self, one: Installation, booked: set[str | None]) -> bool:
         return one.installation_id not in booked | self._beginning.installations

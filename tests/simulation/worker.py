@@ -64,6 +64,7 @@ class Surroundings:
             onboard_database_url=f"sqlite:///{home / 'onboard.db'}",
             onboard_secret_key=VAULT_KEY,
             onboard_lease_seconds=plan.lease_seconds,
+            onboard_failure_count=plan.failure_count,
         )
 
     def now(self) -> datetime:
