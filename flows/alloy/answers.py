@@ -141,10 +141,13 @@ class CredentialProperty(_Answer):
 
 
 class CredentialMetadata(_Answer):
-    """How an app is connected: by consent or by values alone, and with which properties."""
+    """How an app is connected: by consent or by values alone, and with which properties.
+
+    Which of the two must be said: taken for an app of the other kind, its customers would never be asked to consent.
+    """
 
     name: Id = Field(validation_alias=AliasChoices("name", "connector"))
-    is_oauth: Flag = Field(default=False, alias="isOauth")
+    is_oauth: bool = Field(alias="isOauth")
     properties: Annotated[list[CredentialProperty], BeforeValidator(_list)] = Field(default_factory=list)
 
 

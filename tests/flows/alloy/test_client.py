@@ -315,8 +315,8 @@ async def test_app_names_come_from_the_credentials_then_the_connectors_then_the_
     "replied",
     [
         {"data": {"connector": "netsuite", "isOauth": False, "properties": [{"name": "realm"}], "new": 1}},
-        {"name": "netsuite", "properties": [{"name": "realm", "description": None, "displayName": None}]},
-        {"data": {"name": "netsuite", "isOauth": None, "properties": [{"name": "realm", "type": "x"}]}},
+        {"name": "netsuite", "isOauth": False, "properties": [{"name": "realm", "displayName": None}]},
+        {"data": {"name": "netsuite", "isOauth": False, "properties": [{"name": "realm", "type": "x"}]}},
     ],
 )
 async def test_metadata_is_read_in_every_spelling(replied: object) -> None:
@@ -326,10 +326,18 @@ async def test_metadata_is_read_in_every_spelling(replied: object) -> None:
     assert [known.name for known in metadata.properties] == ["realm"]
 
 
+@pytest.mark.parametrize("said", [{}, {"isOauth": None}, {"isOauth": ""}, {"isOauth": "perhaps"}])
+async def test_metadata_that_do_not_say_whether_an_app_asks_for_consent_are_unreadable(said: dict[str, object]) -> None:
+    with pytest.raises(Transient) as raised:
+        await asked_for(lambda client: client.credential_metadata("a"), {"name": "a", "properties": [], **said})
+
+    assert (raised.value.reason, raised.value.effect) == (Reason.unreadable_answer, Effect.nothing)
+
+
 @pytest.mark.parametrize("properties", [[], None])
 async def test_an_app_may_need_no_properties(properties: object) -> None:
     _, metadata = await asked_for(
-        lambda client: client.credential_metadata("a"), {"name": "a", "properties": properties}
+        lambda client: client.credential_metadata("a"), {"name": "a", "isOauth": True, "properties": properties}
     )
 
     assert metadata.properties == []
