@@ -10,7 +10,7 @@ from deployments.sandbox.server import Sandbox, SandboxSettings
 from flows.alloy.client import AlloyClient
 from flows.pacing import Pacing
 from states.failures import Halted, Rejected
-from states.forms import FormBlock, Given, fill
+from states.forms import FormBlock, Given, fill, parse_form
 
 
 def client_of(sandbox: Sandbox, dialect: str = "seed", key: str = "sandbox-dev-key", pacing: Pacing | None = None):
@@ -42,7 +42,8 @@ async def walk(client: AlloyClient) -> None:
     assert [one.credential_id for one in await client.list_credentials(user_id)] == [credential_id]
 
     started = await client.start_installation(user_id, integration.integration_id, [credential_id])
-    filled = fill(started.blocks(), [answers_to_everything(started.blocks())])
+    form = parse_form(started.form or [])
+    filled = fill(form, [answers_to_everything(form)])
     assert not filled.missing
     await client.complete_installation(started.installation_id, filled.answers)
 

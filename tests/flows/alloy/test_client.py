@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from flows.alloy.client import AlloyClient
 from flows.alloy.dialects import DIALECTS, Capabilities
 from states.failures import Effect, Halted, Rejected, Transient
+from states.forms import parse_form, readable_form
 from states.holds import Reason
 from tests.flows.alloy.vendor import KEY, Routes, Vendor, answer, speaking_to
 
@@ -165,7 +166,7 @@ async def test_start_an_installation_as_the_document_shows_it_in_camel_case_and_
     }
     assert started.installation_id == "65b701c2f5ba66db3bc53a68"
     assert started.form == FORM
-    assert [field.name for block in started.blocks() for field in block.fields] == ["customerEmail"]
+    assert [field.name for block in parse_form(started.form) for field in block.fields] == ["customerEmail"]
 
 
 async def test_complete_an_installation_as_the_document_shows_it() -> None:
@@ -389,23 +390,30 @@ async def test_credentials_are_listed_with_their_times() -> None:
     ]
 
 
-@pytest.mark.parametrize("data", [[], None])
-async def test_an_installation_may_ask_nothing(data: object) -> None:
+async def test_an_installation_may_ask_nothing() -> None:
+    _, started = await asked_for(
+        lambda client: client.start_installation("u", "i", []), {"data": [], "installationId": "n1"}
+    )
+
+    assert (started.installation_id, started.form) == ("n1", [])
+
+
+@pytest.mark.parametrize("said", [{}, {"data": None}])
+async def test_a_form_that_is_not_there_is_not_one_that_asks_nothing(said: dict[str, object]) -> None:
+    _, started = await asked_for(
+        lambda client: client.start_installation("u", "i", []), {"installationId": "n1", **said}
+    )
+
+    assert (started.installation_id, started.form) == ("n1", None)
+
+
+@pytest.mark.parametrize("data", [[{"odd": 1}], "form", 5, {"odd": 1}])
+async def test_a_form_that_cannot_be_read_does_not_cost_the_installation_id(data: object) -> None:
     _, started = await asked_for(
         lambda client: client.start_installation("u", "i", []), {"data": data, "installationId": "n1"}
     )
 
-    assert (started.installation_id, started.form, started.blocks()) == ("n1", [], [])
-
-
-async def test_a_form_that_cannot_be_parsed_does_not_cost_the_installation_id() -> None:
-    _, started = await asked_for(
-        lambda client: client.start_installation("u", "i", []), {"data": [{"odd": 1}], "installationId": "n1"}
-    )
-
-    assert started.installation_id == "n1"
-    with pytest.raises(ValueError, match="workflowId"):
-        started.blocks()
+    assert (started.installation_id, readable_form(started.form)) == ("n1", None)
 
 
 @pytest.mark.parametrize(
