@@ -227,10 +227,15 @@ def read_list(model: type[AnswerT], answer: JsonValue) -> list[AnswerT]:
 
     One row that cannot be read makes the whole list unreadable: a list with holes proves no absence.
     """
+    try:
+        return [model.model_validate(row) for row in rows_of(answer)]
+    except ValidationError:
+        raise UnreadableAnswer(f"a row of the answer is no {model.__name__}") from None
+
+
+def rows_of(answer: JsonValue) -> list[JsonValue]:
+    """Return the rows of a list, bare or wrapped in ``data``. Raises :class:`UnreadableAnswer`."""
     rows = answer.get("data") if isinstance(answer, dict) else answer
     if not isinstance(rows, list):
         raise UnreadableAnswer("the answer is no list")
-    try:
-        return [model.model_validate(row) for row in rows]
-    except ValidationError:
-        raise UnreadableAnswer(f"a row of the answer is no {model.__name__}") from None
+    return rows

@@ -99,7 +99,7 @@ async def _walk(client: AlloyClient) -> dict[str, Ask]:
         for block in parse_form(started.form or [])
     ]
     await ask("complete_installation", started.installation_id, answers)
-    await ask("list_installations")
+    await ask("find_installations", user, integration)
     await ask("get_installation", started.installation_id)
     return asks
 

@@ -99,7 +99,7 @@ async def test_a_customer_gets_through_whatever_the_host_lacks(
     knobs = Knobs(installations_resource=installations, credentials_route=credentials_route)
     async with Sandbox(SandboxSettings(knobs=knobs)) as sandbox, client_of(sandbox, dialect) as client:
         await walk(client)
-        listed = await client.list_installations()
+        listed = await client.find_installations("u", "i")
 
         assert (listed is not None) is installations
         assert client.capabilities.installations is installations

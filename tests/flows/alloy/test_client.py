@@ -248,7 +248,7 @@ async def test_a_look_up_that_is_refused_otherwise_is_rejected(status: int) -> N
             client.credential_metadata("a"),
             client.get_integration("i", "u"),
             client.list_credentials("u"),
-            client.list_installations(),
+            client.find_installations("u", "i"),
             client.get_installation("i"),
         ):
             with pytest.raises(Rejected):
@@ -455,7 +455,7 @@ async def test_an_installation_is_read_whole() -> None:
 
 async def test_a_list_with_a_row_that_cannot_be_read_proves_no_absence() -> None:
     with pytest.raises(Transient) as raised:
-        await asked_for(lambda client: client.list_installations(), {"data": [INSTALLATION, {"userId": "u"}]})
+        await asked_for(lambda client: client.list_users(), {"data": [{"userId": "u"}, {"username": "ada"}]})
 
     assert (raised.value.reason, raised.value.effect) == (Reason.unreadable_answer, Effect.nothing)
 
@@ -560,8 +560,8 @@ async def test_a_credential_list_of_nobody_teaches_nothing() -> None:
 async def test_a_host_without_installations_is_asked_once() -> None:
     vendor = Routes()
     async with speaking_to(vendor) as client:
-        assert await client.list_installations() is None
-        assert await client.list_installations() is None
+        assert await client.find_installations("u1", "i") is None
+        assert await client.find_installations("u1", "i") is None
         assert await client.get_installation("n1") is None
         assert client.capabilities.installations is False
 
@@ -627,7 +627,7 @@ async def test_a_404_of_one_customer_does_not_halt_even_as_a_web_page() -> None:
 async def test_a_refused_key_is_no_missing_capability() -> None:
     async with speaking_to(Vendor(answer(status=401))) as client:
         with pytest.raises(Halted):
-            await client.list_installations()
+            await client.find_installations("u1", "i")
 
         assert client.capabilities.installations is None
 
