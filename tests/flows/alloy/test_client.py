@@ -633,16 +633,24 @@ async def test_a_refused_key_is_no_missing_capability() -> None:
 
 
 def test_what_was_learnt_survives_as_a_plain_dict() -> None:
-    learnt = Capabilities("https://x.test", installations=False, credential_list="/users/{user}/credentials")
+    learnt = Capabilities("https://x.test", installations=True, credential_list="/users/{user}/credentials")
     saved = learnt.save()
 
     assert saved == {
         "base_url": "https://x.test",
-        "installations": False,
+        "installations": True,
         "credential_list": "/users/{user}/credentials",
     }
     assert Capabilities.load(saved) == learnt
     assert Capabilities.load({**saved, "of a later version": True}) == learnt
+
+
+def test_what_a_host_seemed_to_lack_is_asked_for_again_by_the_next_process() -> None:
+    learnt = Capabilities("https://x.test", installations=False, get_integration=False)
+    kept_by_an_earlier_version = {"base_url": "https://x.test", "installations": False, "get_integration": False}
+
+    assert learnt.save() == {"base_url": "https://x.test"}
+    assert Capabilities.load(kept_by_an_earlier_version) == Capabilities("https://x.test")
 
 
 async def test_what_was_learnt_from_another_host_is_forgotten() -> None:
