@@ -179,7 +179,7 @@ class Channel:
         if not key or not key.isascii() or not key.isprintable() or key != key.strip():
             raise Halted(Reason.unauthorized, "ALLOY_API_KEY is missing, or holds what no header may hold")
         # Both log whole URLs at INFO, with the customers' data in their queries.
-        for name in ("httpx", "httpcore", "stamina"):
+        for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         async with transport or AiohttpTransport(secure=base_url.startswith("https:")) as opened:
             yield cls(
