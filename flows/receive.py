@@ -136,7 +136,7 @@ async def receive_customer(resources: Resources, username: str, integration: str
     if isinstance(row, list):
         raise ListRefused(row, len(row))
     await _read_catalogue(resources, lambda _known: {integration})
-    checked = list(check_rows([row], resources.catalogue, resources.engine))
+    checked = await resources.in_thread(lambda: list(check_rows([row], resources.catalogue, resources.engine)))
     faults = [one for one in checked if isinstance(one, Fault)]
     if faults:
         raise ListRefused(faults, len(faults))

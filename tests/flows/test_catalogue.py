@@ -1,11 +1,13 @@
 """What the apps of an account ask for: nothing is concluded from what an answer does not say, nor kept for ever."""
 
 from pathlib import Path
+from threading import get_ident
 
 import pytest
+from sqlalchemy import event
 
 from deployments.sandbox.knobs import Knobs
-from flows.receive import receive_list
+from flows.receive import ListRefused, receive_customer, receive_list
 from flows.resources import open_resources
 from states.holds import HoldKind, Reason
 from states.stage import Stage
@@ -70,3 +72,23 @@ async def test_a_run_asks_once_what_an_app_needs_however_many_of_its_integration
             await world.loop(resources).run()
 
         assert len(world.sandbox.requests.of("get_metadata")) == 1
+
+
+async def test_one_customer_is_taken_in_without_a_word_to_the_database_in_the_event_loop(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        world.sandbox.account.add_user(ANN, None)
+        asked_by: set[int] = set()
+
+        def note(*_of_a_statement: object) -> None:
+            asked_by.add(get_ident())
+
+        async with open_resources(world.settings, clock=world.clock) as resources:
+            event.listen(resources.engine, "before_cursor_execute", note)
+            with pytest.raises(ListRefused):
+                await receive_customer(resources, "bob@example.test", of(ANN, SHOPIFY)[1])
+            await receive_customer(resources, ANN, HUBSPOT_CONTACTS)
+
+        assert asked_by
+        assert get_ident() not in asked_by
