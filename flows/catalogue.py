@@ -1,8 +1,9 @@
-"""Which integrations the account has and what their apps ask for: read from Alloy once, kept in the store.
+"""Which integrations the account has and what their apps ask for: read from Alloy, kept in the store.
 
 A list may name an integration by its id, its label or its connector, and the name that the metadata route wants is
 yet another one (vendor contract, 4.6), so names are settled against the account's own catalogue. Alloy shows it only
-on behalf of some user; in an empty account it can be read when the first user exists.
+on behalf of some user; in an empty account it can be read when the first user exists. What is kept is used by every run
+and read again for every list, since an app may change, and a lie that was once believed must not be believed for ever.
 """
 
 from flows.resources import Resources
@@ -54,16 +55,16 @@ async def read_integrations(resources: Resources, user: str) -> None:
     resources.catalogue = await resources.in_thread(load, resources.engine)
 
 
-async def find_app(resources: Resources, entry: CatalogueEntry) -> AppEntry:
-    """Return what the integration's app asks for, from the store or from Alloy.
+async def find_app(resources: Resources, entry: CatalogueEntry, *, anew: bool = False) -> AppEntry:
+    """Return what the integration's app asks for, from the store or from Alloy; ``anew`` from Alloy in any case.
 
     Raises :class:`states.failures.Rejected` if Alloy knows none of the names by which the app may go.
     """
-    for name in entry.apps:
-        known = resources.catalogue.app(name)
-        if known is not None:
-            return known
-    for name in entry.apps:
+    known = resources.catalogue.app_of(entry)
+    if known is not None and not anew:
+        return known
+    # The name that was known before is asked for first: most likely it is the only one that has to be.
+    for name in sorted(entry.apps, key=lambda name: known is None or name != known.app):
         metadata = await resources.alloy.credential_metadata(name)
         if metadata is not None:
             app = AppEntry(name, metadata.is_oauth, tuple(wanted.name for wanted in metadata.properties))

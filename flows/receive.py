@@ -19,7 +19,7 @@ from flows.garbage import calm_collector
 from flows.resources import Resources
 from states.failures import Failure, Rejected
 from states.forms import Given
-from store.catalogue import AmbiguousIntegration, Catalogue, UnknownIntegration, fold
+from store.catalogue import AmbiguousIntegration, AppEntry, Catalogue, UnknownIntegration, fold
 from store.engine import reading
 from store.intake.holding_back import IntakeDiscarded, ListInTheWay, refuse_other_list
 from store.intake.take_in import ListRefused as RowRefused
@@ -136,7 +136,7 @@ async def receive_customer(resources: Resources, username: str, integration: str
     if isinstance(row, list):
         raise ListRefused(row, len(row))
     await _read_catalogue(resources, lambda _known: {integration})
-    checked = list(check_rows([row], resources.catalogue, resources.engine))
+    checked = await resources.in_thread(lambda: list(check_rows([row], resources.catalogue, resources.engine)))
     faults = [one for one in checked if isinstance(one, Fault)]
     if faults:
         raise ListRefused(faults, len(faults))
@@ -242,9 +242,12 @@ async def _read_catalogue(resources: Resources, named: Callable[[Catalogue], set
     """Read the integrations, and what the apps of those that are ``named`` ask for; nothing in an empty account."""
     if not await _read_on_behalf_of_somebody(resources):
         return
+    read: set[AppEntry] = set()
     for name in sorted(await resources.in_thread(named, resources.catalogue)):
         try:
-            await find_app(resources, resources.catalogue.resolve(name))
+            entry = resources.catalogue.resolve(name)
+            if resources.catalogue.app_of(entry) not in read:  # two integrations may well have one app
+                read.add(await find_app(resources, entry, anew=True))
         except (UnknownIntegration, AmbiguousIntegration, Rejected):
             continue  # told with its line, by the check
 

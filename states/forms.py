@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 Scalar = str | int | float | bool
 """What the vendor takes as the value of a field."""
@@ -89,6 +89,14 @@ class InvalidAnswer(ValueError):
 def parse_form(raw: Iterable[object]) -> list[FormBlock]:
     """Read the ``data`` of a start answer, or the ``formData`` of an installation; unknown keys are kept."""
     return [FormBlock.model_validate(block) for block in raw]
+
+
+def readable_form(raw: Iterable[object] | None) -> list[FormBlock] | None:
+    """Read a form like :func:`parse_form`; None if it is absent or unreadable, which is not to say that it is empty."""
+    try:
+        return None if raw is None else parse_form(raw)
+    except ValidationError:
+        return None
 
 
 def fill(form: Sequence[FormBlock], sources: Sequence[Sequence[Given]]) -> Filled:

@@ -22,6 +22,7 @@ REFUSALS = frozenset(
         Reason.rejected,
         Reason.refused_for_now,
         Reason.invalid_answer,
+        Reason.unreadable_form,
         Reason.missing_auth,
         Reason.sealed_value_lost,
         Reason.unknown_integration,

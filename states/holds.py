@@ -30,6 +30,7 @@ class Reason(StrEnum):
     # operator
     rejected = auto()
     invalid_answer = auto()
+    unreadable_form = auto()
     already_installed = auto()
     installation_conflict = auto()
     unknown_integration = auto()
@@ -50,6 +51,7 @@ class Reason(StrEnum):
 REMEDIES: dict[Reason, str] = {
     Reason.rejected: "correct the row and run the list again",
     Reason.invalid_answer: "give a valid answer with `onboard answer`, or correct the row and run the list again",
+    Reason.unreadable_form: "look at the installation at Alloy, then `onboard redrive`, which reads its form once more",
     Reason.already_installed: "the integration was installed before us; `onboard redrive` installs it once more",
     Reason.installation_conflict: "look at the user's installations at Alloy, then `onboard redrive`",
     Reason.unknown_integration: "correct the integration and run the list again",

@@ -30,7 +30,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         Stage.authed,
         Stage.installing,
         "POST /headless/startInstallation",
-        ("installation_id", "form"),
+        ("installation_id",),
     ),
     Transition(Trigger.map_fields, Stage.installing, Stage.mapped, "none", ("answers",)),
     Transition(

@@ -7,8 +7,9 @@ transaction that was ended has changed nothing, so trying it again is always saf
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-import stamina
 from sqlalchemy.exc import DBAPIError
+
+from store.retries import retry
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,7 +19,7 @@ _DEADLOCK_OR_SERIALIZATION = ("40P01", "40001")
 
 def once_more_after_a_deadlock(work: Callable[P, T]) -> Callable[P, T]:
     """Run ``work``, which must be one transaction, again if the database ended it to resolve a deadlock."""
-    return stamina.retry(on=_is_deadlock, attempts=6, timeout=30, wait_initial=0.02, wait_max=1)(work)
+    return retry(on=_is_deadlock, attempts=6, timeout=30, wait_initial=0.02, wait_max=1)(work)
 
 
 def _is_deadlock(error: Exception) -> bool:

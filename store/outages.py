@@ -7,8 +7,9 @@ as failed may have happened. Outcomes are fenced by the record's version, intent
 from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
-import stamina
 from sqlalchemy.exc import DBAPIError, OperationalError
+
+from store.retries import Attempt, retry, retry_context
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,15 +25,15 @@ _LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 def outlasting_outages(work: Callable[P, T]) -> Callable[P, T]:
     """Carry ``work`` out again while the database is away; the last error comes through."""
-    return stamina.retry(
-        on=is_passing, attempts=None, timeout=LONGEST_OUTAGE, wait_initial=0.02, wait_max=1, wait_jitter=0.2
-    )(work)
+    return retry(on=is_passing, attempts=None, timeout=LONGEST_OUTAGE, wait_initial=0.02, wait_max=1, wait_jitter=0.2)(
+        work
+    )
 
 
-def attempts() -> Iterator[stamina.Attempt]:
+def attempts() -> Iterator[Attempt]:
     """Like :func:`outlasting_outages`, for work that does something else the second time (``attempt.num`` > 1)."""
     return iter(
-        stamina.retry_context(
+        retry_context(
             on=is_passing, attempts=None, timeout=LONGEST_OUTAGE, wait_initial=0.02, wait_max=1, wait_jitter=0.2
         )
     )

@@ -145,9 +145,17 @@ def _asked(form: "list[FormBlock]", given: "Given") -> "list[FormField]":
 
 
 def _form(one: "OnboardingStory") -> "list[FormBlock]":
-    from states.forms import parse_form
+    from states.forms import readable_form
 
-    return parse_form(one.form or [])
+    form = readable_form(one.form or [])
+    if form is None:
+        raise Refused(
+            ExitCode.bad_input,
+            "unreadable_form",
+            f"the form of {one.integration} cannot be read, so no answer can be held against it; nothing was kept: "
+            f"see what is to be done with `onboard show`, or answer for another --integration",
+        )
+    return form
 
 
 def _is_of(one: "OnboardingStory", integration: str | None) -> bool:

@@ -24,7 +24,6 @@ from pydantic import (
 )
 
 from flows.alloy.body import UnreadableAnswer
-from states.forms import FormBlock, parse_form
 
 _TIME = TypeAdapter(datetime)
 
@@ -75,10 +74,16 @@ def _list(value: object) -> object:
     return [value] if isinstance(value, dict) else value
 
 
+def _form(value: object) -> object:
+    """Keep a form that is none as it is, for whoever reads it to refuse; absent is not empty: it may ask for much."""
+    return value if value is None or isinstance(value, list) else [value]
+
+
 Id = Annotated[str, BeforeValidator(_id), Field(min_length=1, max_length=255)]
 Time = Annotated[datetime | None, BeforeValidator(_time_or_none)]
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 Flag = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
+Form = Annotated[list[JsonValue] | None, BeforeValidator(_form)]
 
 
 class _Answer(BaseModel):
@@ -141,10 +146,13 @@ class CredentialProperty(_Answer):
 
 
 class CredentialMetadata(_Answer):
-    """How an app is connected: by consent or by values alone, and with which properties."""
+    """How an app is connected: by consent or by values alone, and with which properties.
+
+    Which of the two must be said: taken for an app of the other kind, its customers would never be asked to consent.
+    """
 
     name: Id = Field(validation_alias=AliasChoices("name", "connector"))
-    is_oauth: Flag = Field(default=False, alias="isOauth")
+    is_oauth: bool = Field(alias="isOauth")
     properties: Annotated[list[CredentialProperty], BeforeValidator(_list)] = Field(default_factory=list)
 
 
@@ -159,19 +167,13 @@ class Credential(_Answer):
 
 
 class StartedInstallation(_Answer):
-    """An installation that exists but is not completed, and the raw form that it asks to be filled in.
+    """An installation that exists but is not completed, and the raw form that it asks to be filled in, if it is there.
 
-    The form is parsed only on demand: a form that we cannot read must not cost us the id.
+    The form is read by whoever fills it in: one that cannot be read must not cost us the id.
     """
 
     installation_id: Id = Field(alias="installationId")
-    form: Annotated[list[JsonValue], BeforeValidator(_list)] = Field(
-        default_factory=list, validation_alias=AliasChoices("data", "formData")
-    )
-
-    def blocks(self) -> list[FormBlock]:
-        """Parse the form; raises pydantic's ``ValidationError``."""
-        return parse_form(self.form)
+    form: Form = Field(default=None, validation_alias=AliasChoices("data", "formData"))
 
 
 class Installation(_Answer):
@@ -180,7 +182,7 @@ class Installation(_Answer):
     installation_id: Id = Field(alias="installationId")
     integration_id: Text = Field(default="", alias="integrationId")
     user_id: Text = Field(default="", alias="userId")
-    form_data: Annotated[list[JsonValue], BeforeValidator(_list)] = Field(default_factory=list, alias="formData")
+    form_data: Form = Field(default=None, alias="formData")
     credential_ids: Annotated[frozenset[str], BeforeValidator(_ids)] = Field(default=frozenset(), alias="credentialIds")
     enabled: bool | None = None
     installed_at: Time = Field(default=None, alias="installedAt")
@@ -225,10 +227,15 @@ def read_list(model: type[AnswerT], answer: JsonValue) -> list[AnswerT]:
 
     One row that cannot be read makes the whole list unreadable: a list with holes proves no absence.
     """
+    try:
+        return [model.model_validate(row) for row in rows_of(answer)]
+    except ValidationError:
+        raise UnreadableAnswer(f"a row of the answer is no {model.__name__}") from None
+
+
+def rows_of(answer: JsonValue) -> list[JsonValue]:
+    """Return the rows of a list, bare or wrapped in ``data``. Raises :class:`UnreadableAnswer`."""
     rows = answer.get("data") if isinstance(answer, dict) else answer
     if not isinstance(rows, list):
         raise UnreadableAnswer("the answer is no list")
-    try:
-        return [model.model_validate(row) for row in rows]
-    except ValidationError:
-        raise UnreadableAnswer(f"a row of the answer is no {model.__name__}") from None
+    return rows

@@ -8,6 +8,7 @@ hosts do cut texts in the middle of an emoji.
 
 import json
 import re
+from collections.abc import Callable
 from math import isfinite
 from typing import NoReturn
 
@@ -18,19 +19,26 @@ MOST_NESTED = 64
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 
 
+Keep = Callable[[dict[str, JsonValue]], dict[str, JsonValue]]
+
+
 class UnreadableAnswer(ValueError):
     """The answer is no JSON, or lacks what it must carry; the text never quotes it."""
 
 
-def decode(content: bytes) -> JsonValue:
-    """Read a body as JSON, once more if it is a JSON text that holds JSON. Raises :class:`UnreadableAnswer`."""
+def decode(content: bytes, keep: Keep | None = None) -> JsonValue:
+    """Read a body as JSON, once more if it is a JSON text that holds JSON. Raises :class:`UnreadableAnswer`.
+
+    ``keep`` is given every object as soon as it is read, and returns what is kept of it.
+    """
+    decoder = _DECODER if keep is None else _decoder(keep)
     try:
         text = content.decode(json.detect_encoding(content))
-        answer: JsonValue = _DECODER.decode(text)
+        answer: JsonValue = decoder.decode(text)
         escapes = "\\u" in text
         if isinstance(answer, str):
             text, escapes = answer, True
-            answer = _DECODER.decode(text)
+            answer = decoder.decode(text)
     except (ValueError, RecursionError):
         raise UnreadableAnswer("the answer is no JSON") from None
     # Only a text with this many brackets can be nested this deeply: most answers are not looked through.
@@ -71,4 +79,8 @@ def _no_json(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON")
 
 
-_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_json)
+def _decoder(keep: Keep | None) -> json.JSONDecoder:
+    return json.JSONDecoder(object_hook=keep, parse_float=_finite, parse_constant=_no_json)
+
+
+_DECODER = _decoder(None)

@@ -28,10 +28,12 @@ from flows.alloy.answers import (
     read,
     read_list,
 )
-from flows.alloy.body import UnreadableAnswer
+from flows.alloy.body import Keep, UnreadableAnswer
 from flows.alloy.dialects import DIALECTS, Capabilities, Dialect, Route
 from flows.alloy.errors import Call, masking, unreadable
+from flows.alloy.installations import Wanted, keeping, read_wanted
 from flows.alloy.permit import Permit
+from flows.alloy.together import Together
 from flows.alloy.transport import Channel, Transport
 from flows.pacing import Pacing
 from states.failures import Halted, Rejected
@@ -65,6 +67,7 @@ class AlloyClient:
         self._routes = dialect.routes
         self.capabilities = capabilities
         self._misses = 0
+        self._installations = Together(self._list_installations)
 
     @classmethod
     @asynccontextmanager
@@ -238,12 +241,25 @@ class AlloyClient:
         body: JsonValue = {"installationId": installation_id, "data": [dict(block) for block in data]}
         await self._channel.send(_call(self._routes.complete_installation, body=body))
 
-    async def list_installations(self) -> list[Installation] | None:
-        """List every installation of the account; None if this host has no such list."""
+    async def find_installations(self, user_id: str, integration_id: str) -> list[Installation] | None:
+        """List a user's installations of one integration; None if this host has no list to find them in.
+
+        What the list showed after this was asked; it is the whole account's, so all who ask at once share it.
+        """
+        listed = await self._installations.ask((user_id, integration_id))
+        if listed is None:
+            return None
+        return [one for one in listed if (one.user_id, one.integration_id) == (user_id, integration_id)]
+
+    async def _list_installations(self, wanted: Wanted) -> list[Installation] | None:
         if self.capabilities.installations is False:
             return None
+        call = _call(self._routes.list_installations, keep=keeping(wanted))
         try:
-            listed = await self._read_list(Installation, _call(self._routes.list_installations))
+            answer = await self._channel.send(call)
+            listed = read_wanted(answer, wanted)
+        except UnreadableAnswer as fault:
+            raise unreadable(call, str(fault)) from None
         except Rejected as refusal:
             if refusal.status not in _NO_SUCH_ROUTE:
                 raise
@@ -267,7 +283,7 @@ class AlloyClient:
                 raise
             if self.capabilities.installations is None:
                 # A 404 may mean the id or the route: only the list can tell, and it is asked once.
-                await self.list_installations()
+                await self._installations.ask()
             return None
         self.capabilities.installations = True
         return found
@@ -298,6 +314,7 @@ def _call(
     query: Sequence[tuple[str, str]] = (),
     body: JsonValue = None,
     secrets: Sequence[str] = (),
+    keep: Keep | None = None,
     **ids: str,
 ) -> Call:
     return Call(
@@ -308,6 +325,7 @@ def _call(
         body=body,
         secrets=tuple(secrets),
         everywhere=route.everywhere,
+        keep=keep,
     )
 
 

@@ -2,7 +2,7 @@
 
 ``seed`` is the Headless Mode document: no version anywhere. ``2024-03`` carries its version in the path, ``2025-09`` in
 the ``x-api-version`` header. What a host may lack altogether (the installations resource, one of the two spellings of
-the credential list) is learnt once and remembered in :class:`Capabilities`.
+the credential list) is learnt once in a run and remembered in :class:`Capabilities`.
 """
 
 import re
@@ -111,14 +111,17 @@ class Capabilities:
 
     @classmethod
     def load(cls, saved: Mapping[str, object]) -> "Capabilities":
-        """Read what :meth:`save` returned; keys that this version does not know are ignored."""
+        """Read what :meth:`save` returned; what this version does not know, or would not keep, is ignored."""
         known = cls.__dataclass_fields__
-        return cls(**{name: value for name, value in saved.items() if name in known})  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in saved.items() if name in known and value})  # type: ignore[arg-type]
 
     def save(self) -> dict[str, bool | str]:
-        """Return what has been learnt, for :meth:`load`."""
+        """Return what is known to work, for :meth:`load`.
+
+        What seems to be lacking is found out anew by each run: one stray 404 must not decide for ever.
+        """
         learnt = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: value for name, value in learnt.items() if value is not None}
+        return {name: value for name, value in learnt.items() if value}
 
     def belong_to(self, base_url: str) -> None:
         """Forget everything that was learnt from another host."""

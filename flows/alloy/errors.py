@@ -26,14 +26,17 @@ from urllib.parse import quote, quote_plus
 
 from pydantic import JsonValue, SecretStr
 
-from flows.alloy.body import UnreadableAnswer, decode
+from flows.alloy.body import Keep, UnreadableAnswer, decode
 from states.failures import Effect, Failure, Halted, Rejected, Transient
 from states.holds import Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, apart from key and host. ``template`` is its path without ids, for texts; ``secrets`` never show."""
+    """One request, apart from key and host. ``template`` is its path without ids, for texts; ``secrets`` never show.
+
+    ``keep`` returns what is wanted of an object of the answer, where an answer may be too long to be kept.
+    """
 
     method: Literal["GET", "POST"]
     template: str
@@ -42,6 +45,7 @@ class Call:
     body: JsonValue = None
     secrets: tuple[str, ...] = ()
     everywhere: bool = False
+    keep: Keep | None = None
 
     def __str__(self) -> str:
         return f"{self.method} {self.template}"

@@ -4,9 +4,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import stamina
-
 from states.failures import Effect, Transient
+from store.retries import retry_context
 
 ATTEMPTS = 4
 LONGEST_IN_ALL = 15.0
@@ -33,7 +32,7 @@ async def patiently(attempt: Callable[[], Awaitable[T]]) -> T:
         return await attempt()
     except Transient as failure:
         first: Transient | None = failure
-    async for again in stamina.retry_context(
+    async for again in retry_context(
         on=wait, attempts=ATTEMPTS, timeout=LONGEST_IN_ALL, wait_initial=0.25, wait_max=4.0, wait_jitter=0.5
     ):
         with again:

@@ -42,6 +42,8 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 PERMITS_PER_SLOT = 3
 """Calls that may stand between their turn and their answer, for each that may be in flight: intents take their time."""
+DECODED_AT_ONCE = 1_000_000
+"""Bytes; a longer answer is decoded in a thread."""
 _IDLE_SECONDS = 4.0
 """Less than Node's five seconds: a POST on a connection that the server is just closing has an unknown outcome."""
 
@@ -99,6 +101,11 @@ def _mapped(error: Exception) -> httpx.TransportError:
             return httpx.ReadError("the connection broke")
         case _:
             return httpx.RemoteProtocolError(type(error).__name__)
+
+
+def _all_of_it(thing: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Keep an object as it is: the decoder is C and lets no other thread run, but where it calls Python."""
+    return thing
 
 
 def _why(error: aiohttp.ClientConnectorError) -> str:
@@ -172,7 +179,7 @@ class Channel:
         if not key or not key.isascii() or not key.isprintable() or key != key.strip():
             raise Halted(Reason.unauthorized, "ALLOY_API_KEY is missing, or holds what no header may hold")
         # Both log whole URLs at INFO, with the customers' data in their queries.
-        for name in ("httpx", "httpcore", "stamina"):
+        for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         async with transport or AiohttpTransport(secure=base_url.startswith("https:")) as opened:
             yield cls(
@@ -224,7 +231,7 @@ class Channel:
         if self._is_web_page(call, response):
             raise judged(call, WRONG_HOST, f"was answered {response.status_code} with a web page")
         if response.is_success:
-            return self._decoded(call, response)
+            return await self._decoded(call, response)
         failure = refused(call, response.status_code, response.headers, response.content, self._key)
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
             asked = failure.retry_after if isinstance(failure, Transient) else None
@@ -275,9 +282,12 @@ class Channel:
         host = httpx.URL(self._base_url).host
         return Halted(Reason.wrong_host, f"{host} cannot be reached ({error}): check ALLOY_BASE_URL and the network")
 
-    def _decoded(self, call: Call, response: httpx.Response) -> JsonValue:
+    async def _decoded(self, call: Call, response: httpx.Response) -> JsonValue:
         try:
-            answer = decode(response.content)
+            if len(response.content) <= DECODED_AT_ONCE:
+                answer = decode(response.content, call.keep)
+            else:  # everything else that is in flight would wait for it
+                answer = await asyncio.to_thread(decode, response.content, call.keep or _all_of_it)
         except UnreadableAnswer as fault:
             raise unreadable(call, str(fault)) from None
         self._understood = True

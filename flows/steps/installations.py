@@ -24,7 +24,7 @@ async def start_installation(attempt: Attempt) -> Evidence:
     user_id, integration_id, credential_id = _ids(record)
 
     async def look_up() -> Evidence | None:
-        installations = await alloy.list_installations()
+        installations = await alloy.find_installations(user_id, integration_id)
         found = _ours(record, installations or ())
         if not found:
             return None

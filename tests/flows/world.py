@@ -6,7 +6,7 @@ sleep, so that a day of waiting costs nothing; calls and answers take the time t
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from deployments.sandbox.fixtures import fixture_id
 from deployments.sandbox.knobs import Knobs
 from deployments.sandbox.ledger import Ledger
 from deployments.sandbox.server import Sandbox, SandboxSettings
+from flows.alloy.transport import Transport
 from flows.loop import Driven, Loop
 from flows.moving import move_page
 from flows.pacing import Pacing
@@ -113,6 +114,8 @@ class World(AbstractAsyncContextManager["World"]):
         self.failure_count: int | None = None
         self.address: str | None = None
         """Where processes call instead of the local Alloy itself."""
+        self.carried_by: Callable[[], Transport | None] = lambda: None
+        """What carries the calls of a process instead of the real thing."""
 
     async def __aenter__(self) -> Self:
         await self.sandbox.__aenter__()
@@ -184,6 +187,7 @@ class World(AbstractAsyncContextManager["World"]):
             clock=self.clock,
             pacing=Pacing(self.rate, clock=self.clock.monotonic, sleep=self.clock.sleep),
             random=Random(1),  # noqa: S311 - a repeatable test
+            transport=self.carried_by(),
         ) as resources:
             return await self.loop(resources, scope).run()
 

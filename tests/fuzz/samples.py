@@ -14,6 +14,7 @@ from deployments.sandbox.server import Sandbox, SandboxSettings
 from flows.alloy.client import AlloyClient
 from flows.alloy.transport import AiohttpTransport, Transport
 from flows.pacing import Pacing
+from states.forms import parse_form
 from tests.fuzz.mutations import Answer
 
 KEY = "sandbox-dev-key"
@@ -95,10 +96,10 @@ async def _walk(client: AlloyClient) -> dict[str, Ask]:
             "blockId": block.block_id,
             "fields": [{"name": one.name, "value": "ada@example.test"} for one in block.fields],
         }
-        for block in started.blocks()
+        for block in parse_form(started.form or [])
     ]
     await ask("complete_installation", started.installation_id, answers)
-    await ask("list_installations")
+    await ask("find_installations", user, integration)
     await ask("get_installation", started.installation_id)
     return asks
 

@@ -49,14 +49,14 @@ ANSWERED: dict[str, tuple[type, ...]] = {
     "list_credentials": (list,),
     "start_installation": (StartedInstallation,),
     "complete_installation": (type(None),),
-    "list_installations": (list, type(None)),
+    "find_installations": (list, type(None)),
     "get_installation": (Installation, type(None)),
 }
 ROWS: dict[str, type] = {
     "list_users": User,
     "list_integrations": Integration,
     "list_credentials": Credential,
-    "list_installations": Installation,
+    "find_installations": Installation,
 }
 ID_OF: dict[type, str] = {
     User: "user_id",

@@ -81,6 +81,24 @@ def test_work_outlasts_a_database_that_is_shut_down() -> None:
     assert work() == "done"
 
 
+def test_a_retried_call_logs_nothing_for_its_arguments_would_be_quoted(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ends = iter([True, False])
+
+    @outlasting_outages
+    def work(username: str) -> str:
+        if next(ends):
+            raise OperationalError("update", None, Gone())
+        return username
+
+    with caplog.at_level(0):
+        work("ann@example.test")
+
+    assert caplog.records == []
+    assert "".join(capfd.readouterr()) == ""
+
+
 def test_a_fault_that_does_not_pass_comes_through_at_once() -> None:
     assert not is_passing(OperationalError("update", None, Full()))
 

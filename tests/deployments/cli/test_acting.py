@@ -89,6 +89,16 @@ def test_an_answer_before_the_form_is_known_is_kept(onboard: Onboard, put: Put, 
     assert answered(database)[0][0]["name"] == "channel"
 
 
+def test_an_answer_to_a_form_that_cannot_be_read_is_refused_with_a_sentence(onboard: Onboard, put: Put, database: str):
+    put("ada@example.test", stage=Stage.installing, form=[{"fields": []}])
+
+    ended = onboard("answer", "ada@example.test", "channel=#orders")
+
+    assert ended.code == ExitCode.bad_input
+    assert "cannot be read" in ended.err
+    assert answered(database) == [[]]
+
+
 def test_who_is_completed_takes_no_answer(onboard: Onboard, put: Put):
     put("ada@example.test", stage=Stage.completed)
     assert onboard("answer", "ada@example.test", "channel=#orders").code == ExitCode.bad_input

@@ -10,7 +10,7 @@ from deployments.sandbox.server import Sandbox, SandboxSettings
 from flows.alloy.client import AlloyClient
 from flows.pacing import Pacing
 from states.failures import Halted, Rejected
-from states.forms import FormBlock, Given, fill
+from states.forms import FormBlock, Given, fill, parse_form
 
 
 def client_of(sandbox: Sandbox, dialect: str = "seed", key: str = "sandbox-dev-key", pacing: Pacing | None = None):
@@ -42,7 +42,8 @@ async def walk(client: AlloyClient) -> None:
     assert [one.credential_id for one in await client.list_credentials(user_id)] == [credential_id]
 
     started = await client.start_installation(user_id, integration.integration_id, [credential_id])
-    filled = fill(started.blocks(), [answers_to_everything(started.blocks())])
+    form = parse_form(started.form or [])
+    filled = fill(form, [answers_to_everything(form)])
     assert not filled.missing
     await client.complete_installation(started.installation_id, filled.answers)
 
@@ -98,7 +99,7 @@ async def test_a_customer_gets_through_whatever_the_host_lacks(
     knobs = Knobs(installations_resource=installations, credentials_route=credentials_route)
     async with Sandbox(SandboxSettings(knobs=knobs)) as sandbox, client_of(sandbox, dialect) as client:
         await walk(client)
-        listed = await client.list_installations()
+        listed = await client.find_installations("u", "i")
 
         assert (listed is not None) is installations
         assert client.capabilities.installations is installations

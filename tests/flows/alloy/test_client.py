@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from flows.alloy.client import AlloyClient
 from flows.alloy.dialects import DIALECTS, Capabilities
 from states.failures import Effect, Halted, Rejected, Transient
+from states.forms import parse_form, readable_form
 from states.holds import Reason
 from tests.flows.alloy.vendor import KEY, Routes, Vendor, answer, speaking_to
 
@@ -165,7 +166,7 @@ async def test_start_an_installation_as_the_document_shows_it_in_camel_case_and_
     }
     assert started.installation_id == "65b701c2f5ba66db3bc53a68"
     assert started.form == FORM
-    assert [field.name for block in started.blocks() for field in block.fields] == ["customerEmail"]
+    assert [field.name for block in parse_form(started.form) for field in block.fields] == ["customerEmail"]
 
 
 async def test_complete_an_installation_as_the_document_shows_it() -> None:
@@ -247,7 +248,7 @@ async def test_a_look_up_that_is_refused_otherwise_is_rejected(status: int) -> N
             client.credential_metadata("a"),
             client.get_integration("i", "u"),
             client.list_credentials("u"),
-            client.list_installations(),
+            client.find_installations("u", "i"),
             client.get_installation("i"),
         ):
             with pytest.raises(Rejected):
@@ -315,8 +316,8 @@ async def test_app_names_come_from_the_credentials_then_the_connectors_then_the_
     "replied",
     [
         {"data": {"connector": "netsuite", "isOauth": False, "properties": [{"name": "realm"}], "new": 1}},
-        {"name": "netsuite", "properties": [{"name": "realm", "description": None, "displayName": None}]},
-        {"data": {"name": "netsuite", "isOauth": None, "properties": [{"name": "realm", "type": "x"}]}},
+        {"name": "netsuite", "isOauth": False, "properties": [{"name": "realm", "displayName": None}]},
+        {"data": {"name": "netsuite", "isOauth": False, "properties": [{"name": "realm", "type": "x"}]}},
     ],
 )
 async def test_metadata_is_read_in_every_spelling(replied: object) -> None:
@@ -326,10 +327,18 @@ async def test_metadata_is_read_in_every_spelling(replied: object) -> None:
     assert [known.name for known in metadata.properties] == ["realm"]
 
 
+@pytest.mark.parametrize("said", [{}, {"isOauth": None}, {"isOauth": ""}, {"isOauth": "perhaps"}])
+async def test_metadata_that_do_not_say_whether_an_app_asks_for_consent_are_unreadable(said: dict[str, object]) -> None:
+    with pytest.raises(Transient) as raised:
+        await asked_for(lambda client: client.credential_metadata("a"), {"name": "a", "properties": [], **said})
+
+    assert (raised.value.reason, raised.value.effect) == (Reason.unreadable_answer, Effect.nothing)
+
+
 @pytest.mark.parametrize("properties", [[], None])
 async def test_an_app_may_need_no_properties(properties: object) -> None:
     _, metadata = await asked_for(
-        lambda client: client.credential_metadata("a"), {"name": "a", "properties": properties}
+        lambda client: client.credential_metadata("a"), {"name": "a", "isOauth": True, "properties": properties}
     )
 
     assert metadata.properties == []
@@ -381,23 +390,30 @@ async def test_credentials_are_listed_with_their_times() -> None:
     ]
 
 
-@pytest.mark.parametrize("data", [[], None])
-async def test_an_installation_may_ask_nothing(data: object) -> None:
+async def test_an_installation_may_ask_nothing() -> None:
+    _, started = await asked_for(
+        lambda client: client.start_installation("u", "i", []), {"data": [], "installationId": "n1"}
+    )
+
+    assert (started.installation_id, started.form) == ("n1", [])
+
+
+@pytest.mark.parametrize("said", [{}, {"data": None}])
+async def test_a_form_that_is_not_there_is_not_one_that_asks_nothing(said: dict[str, object]) -> None:
+    _, started = await asked_for(
+        lambda client: client.start_installation("u", "i", []), {"installationId": "n1", **said}
+    )
+
+    assert (started.installation_id, started.form) == ("n1", None)
+
+
+@pytest.mark.parametrize("data", [[{"odd": 1}], "form", 5, {"odd": 1}])
+async def test_a_form_that_cannot_be_read_does_not_cost_the_installation_id(data: object) -> None:
     _, started = await asked_for(
         lambda client: client.start_installation("u", "i", []), {"data": data, "installationId": "n1"}
     )
 
-    assert (started.installation_id, started.form, started.blocks()) == ("n1", [], [])
-
-
-async def test_a_form_that_cannot_be_parsed_does_not_cost_the_installation_id() -> None:
-    _, started = await asked_for(
-        lambda client: client.start_installation("u", "i", []), {"data": [{"odd": 1}], "installationId": "n1"}
-    )
-
-    assert started.installation_id == "n1"
-    with pytest.raises(ValueError, match="workflowId"):
-        started.blocks()
+    assert (started.installation_id, readable_form(started.form)) == ("n1", None)
 
 
 @pytest.mark.parametrize(
@@ -439,7 +455,7 @@ async def test_an_installation_is_read_whole() -> None:
 
 async def test_a_list_with_a_row_that_cannot_be_read_proves_no_absence() -> None:
     with pytest.raises(Transient) as raised:
-        await asked_for(lambda client: client.list_installations(), {"data": [INSTALLATION, {"userId": "u"}]})
+        await asked_for(lambda client: client.list_users(), {"data": [{"userId": "u"}, {"username": "ada"}]})
 
     assert (raised.value.reason, raised.value.effect) == (Reason.unreadable_answer, Effect.nothing)
 
@@ -544,8 +560,8 @@ async def test_a_credential_list_of_nobody_teaches_nothing() -> None:
 async def test_a_host_without_installations_is_asked_once() -> None:
     vendor = Routes()
     async with speaking_to(vendor) as client:
-        assert await client.list_installations() is None
-        assert await client.list_installations() is None
+        assert await client.find_installations("u1", "i") is None
+        assert await client.find_installations("u1", "i") is None
         assert await client.get_installation("n1") is None
         assert client.capabilities.installations is False
 
@@ -611,22 +627,30 @@ async def test_a_404_of_one_customer_does_not_halt_even_as_a_web_page() -> None:
 async def test_a_refused_key_is_no_missing_capability() -> None:
     async with speaking_to(Vendor(answer(status=401))) as client:
         with pytest.raises(Halted):
-            await client.list_installations()
+            await client.find_installations("u1", "i")
 
         assert client.capabilities.installations is None
 
 
 def test_what_was_learnt_survives_as_a_plain_dict() -> None:
-    learnt = Capabilities("https://x.test", installations=False, credential_list="/users/{user}/credentials")
+    learnt = Capabilities("https://x.test", installations=True, credential_list="/users/{user}/credentials")
     saved = learnt.save()
 
     assert saved == {
         "base_url": "https://x.test",
-        "installations": False,
+        "installations": True,
         "credential_list": "/users/{user}/credentials",
     }
     assert Capabilities.load(saved) == learnt
     assert Capabilities.load({**saved, "of a later version": True}) == learnt
+
+
+def test_what_a_host_seemed_to_lack_is_asked_for_again_by_the_next_process() -> None:
+    learnt = Capabilities("https://x.test", installations=False, get_integration=False)
+    kept_by_an_earlier_version = {"base_url": "https://x.test", "installations": False, "get_integration": False}
+
+    assert learnt.save() == {"base_url": "https://x.test"}
+    assert Capabilities.load(kept_by_an_earlier_version) == Capabilities("https://x.test")
 
 
 async def test_what_was_learnt_from_another_host_is_forgotten() -> None:
