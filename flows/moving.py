@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from sqlalchemy.exc import IntegrityError
+
 from flows.pacing import NotWanted
 from flows.resources import Resources
 from flows.steps.attempt import Attempt, Evidence
@@ -62,9 +64,7 @@ async def move(record: Record, trigger: Trigger, resources: Resources) -> Verdic
     attempt = Attempt(record, resources)
     try:
         evidence = await STEPS[trigger](attempt)
-        await resources.recorder.write(
-            Moved(record, trigger, dict(evidence.values), attempt.closes, note=evidence.note)
-        )
+        await _record(attempt, Moved(record, trigger, dict(evidence.values), attempt.closes, note=evidence.note))
     except Halted:
         await _give_back(attempt)
         raise
@@ -76,6 +76,18 @@ async def move(record: Record, trigger: Trigger, resources: Resources) -> Verdic
     except LeaseLost:
         return Verdict.lost
     return Verdict.moved
+
+
+async def _record(attempt: Attempt, moved: Moved) -> None:
+    try:
+        await attempt.resources.recorder.write(moved)
+    except IntegrityError as refused:
+        if moved.trigger is not Trigger.create_user:
+            raise
+        raise Rejected(
+            Reason.user_of_another_customer,
+            "Alloy takes the username for that of another customer on record, written in another way (case, spaces)",
+        ) from refused
 
 
 async def _hold(attempt: Attempt, failure: Failure) -> Verdict:

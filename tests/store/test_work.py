@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select, update
+from sqlalchemy.exc import IntegrityError
 
 from states.holds import Hold, HoldKind, Reason
 from states.machine import TransitionRefused
@@ -74,6 +75,19 @@ def test_the_user_id_is_kept_with_the_customer(engine: Engine, add: Add, now: da
     with reading(engine) as connection:
         customer = connection.execute(select(CUSTOMER)).one()
     assert (customer.alloy_user_id, customer.adopted) == ("user-1", True)
+
+
+def test_no_two_customers_have_one_user(engine: Engine, add: Add, now: datetime) -> None:
+    add("ann@example.test")
+    write(engine, now, Moved(take(engine, now), Trigger.create_user, USER))
+    other = add("ANN@example.test")
+    # The first is at a later stage, so that it would be claimed before.
+    record = next(record for record in (take(engine, now), take(engine, now)) if record.id == other)
+
+    with pytest.raises(IntegrityError):
+        write(engine, now, Moved(record, Trigger.create_user, USER))
+
+    assert row(engine, other).stage is Stage.new
 
 
 def test_auth_values_are_deleted_once_the_credential_is_there(engine: Engine, add: Add, now: datetime) -> None:
