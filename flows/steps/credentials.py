@@ -75,15 +75,17 @@ async def _create_credential(attempt: Attempt, app: AppEntry) -> Evidence:
 
 
 async def _take_snapshot(attempt: Attempt) -> dict[str, str]:
-    """Return which credentials the user has by now; ask once whether somebody from before us is installed already."""
+    """Return which credentials the user has by now; ask once whether somebody from before us is installed already.
+
+    If so that is remembered: from then on Alloy's view of the integration says nothing about our own installation.
+    """
     record, alloy = attempt.record, attempt.resources.alloy
     credentials = await alloy.list_credentials(_user(record))
     snapshot = {one.credential_id: _time_text(one.updated_at) for one in credentials}
     others = {sibling.credential_id for sibling in record.siblings}
     was_there = record.adopted or any(credential not in others for credential in snapshot)
-    installed = was_there and await _is_installed(attempt)
-    if installed:
-        await attempt.learn(snapshot=snapshot)
+    if was_there and not record.was_installed and await _is_installed(attempt):
+        await attempt.learn(snapshot=snapshot, was_installed=True)
         raise Rejected(
             Reason.already_installed, "the user was at Alloy before us, and the integration is installed for them"
         )

@@ -9,6 +9,7 @@ from tests.mutation.mutant import Mutation
 LOST = "tests/flows/test_lost_answers.py::test_one_lost_answer_leaves_one_of_everything"
 LOST_CREDENTIAL = f"{LOST}[sqlite-drop_after-create_credential]"
 LOOKING_TWICE = "tests/flows/test_looking_twice.py::test_a_credential_that_shows_only_at_the_second_look_is_adopted"
+STEPS = "tests/flows/test_steps.py"
 WORK = "tests/store/test_work.py"
 LEASES = "tests/store/test_leases.py"
 FENCE = "tests/store/test_fence.py"
@@ -57,6 +58,13 @@ IN_THE_STEPS = (
         was="found = await look_up() if refusal.status in _MAYBE_TAKEN else None",
         becomes="found = None",
         tests=("tests/flows/test_steps.py::test_a_user_whose_name_is_taken_is_adopted[message-409-sqlite]",),
+    ),
+    Mutation(
+        name="an installation of before us is taken for ours",
+        file="flows/steps/installations.py",
+        was="if not record.was_installed and await _installed(attempt):",
+        becomes="if await _installed(attempt):",
+        tests=(f"{STEPS}::test_an_installation_of_before_us_is_not_taken_for_ours[err_before-sqlite]",),
     ),
 )
 
