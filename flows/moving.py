@@ -20,7 +20,7 @@ from flows.steps.users import create_user
 from flows.tally import VERDICT_OF, Tally, Verdict
 from states.failures import Failure, Halted, Rejected, Transient, Waiting
 from states.holds import LAST_ATTEMPT, REMEDIES, Hold, HoldKind, Reason, wait_before_looking, wait_before_retry
-from states.stage import Trigger
+from states.stage import Stage, Trigger
 from states.transitions import BY_SOURCE
 from store.records import Page, Record
 from store.writes import Held, LeaseLost, Moved, Released
@@ -128,8 +128,10 @@ def hold_for(failure: Failure, attempt: Attempt, attempts: int) -> Hold:
 
 
 def _waited(attempt: Attempt) -> timedelta:
-    since = attempt.record.link_issued_at or attempt.record.stage_since
-    return attempt.resources.clock.now() - since
+    """Return how long what is awaited now has been: a consent since its link, an answer since it was asked for."""
+    record = attempt.record
+    linked_at = record.link_issued_at if record.stage is Stage.created else None
+    return attempt.resources.clock.now() - (linked_at or record.stage_since)
 
 
 def _with_remedy(reason: Reason, sentence: str) -> str:

@@ -497,6 +497,23 @@ async def test_a_missing_answer_waits_for_the_customer_naming_the_field(database
         assert told.due_at is not None
 
 
+async def test_how_long_an_answer_is_awaited_does_not_count_how_long_the_consent_was(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        world.add(integration=SLACK, auth={})
+        await world.run()
+        world.clock.ahead += timedelta(days=3)
+        world.sandbox.grant(ANN, "slack")
+
+        await world.run()
+
+        told = world.story()
+        assert told.reason is Reason.awaiting_answer
+        assert told.due_at is not None
+        assert told.due_at - world.clock.now() < timedelta(minutes=1)
+
+
 async def test_an_answer_given_later_completes_the_onboarding(database_url: str, tmp_path: Path) -> None:
     async with World(database_url, tmp_path) as world:
         world.add(integration=NETSUITE, auth=REALM)
