@@ -672,6 +672,26 @@ async def test_what_was_installed_before_us_is_asked_once(database_url: str, tmp
         assert world.story().stage is Stage.completed
 
 
+@pytest.mark.parametrize("in_vain", [1, 5])
+async def test_only_looks_in_vain_are_counted_before_an_operator_is_asked(
+    database_url: str, tmp_path: Path, in_vain: int
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        world.sandbox.account.add_user(ANN, None)
+        world.clock.ahead += timedelta(hours=2)
+        world.add()
+        world.sandbox.faults.add(
+            Fault(kind="429", route="complete_installation", count=7, retry_after_s=60),
+            # The first look is the question whether it was installed before us; after each completion there are two.
+            Fault(kind="slow_list", route="get_integration", nth=2, count=2 * in_vain, delay_ms=3_600_000),
+        )
+
+        await world.run_to_the_end()
+
+        assert world.story().stage is Stage.completed
+        assert world.ledger().completions >= in_vain
+
+
 async def test_a_completion_that_never_shows_is_left_to_an_operator(database_url: str, tmp_path: Path) -> None:
     async with World(database_url, tmp_path) as world:
         world.sandbox.account.add_user(ANN, None)

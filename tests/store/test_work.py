@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from states.holds import Hold, HoldKind, Reason
@@ -15,6 +15,7 @@ from store.journal import Close, Closing, NewIntent
 from store.leases import claim
 from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
 from store.records import Record, Scope
+from store.views import retries_for
 from store.work import record_group
 from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, Write
 from tests.store.conftest import LEASE, Add
@@ -346,3 +347,15 @@ def test_a_record_given_back_blames_nobody(engine: Engine, add: Add, now: dateti
         now,
         None,
     )
+
+
+def test_of_the_last_retries_those_for_one_reason_are_counted(engine: Engine, add: Add, now: datetime) -> None:
+    onboarding = add(stage=Stage.mapped)
+    with writing(engine) as connection:
+        for reason in (Reason.not_confirmed, Reason.not_confirmed, Reason.rate_limited, Reason.not_confirmed):
+            event = {"onboarding_id": onboarding, "at": now, "stage": Stage.mapped, "sentence": "", "worker": ""}
+            connection.execute(insert(HISTORY).values(hold=HoldKind.retry, reason=reason, **event))
+
+    counted = [retries_for(engine, onboarding, Reason.not_confirmed, of_last=number) for number in (1, 2, 3, 9)]
+
+    assert counted == [1, 1, 2, 3]
