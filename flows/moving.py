@@ -20,7 +20,7 @@ from flows.steps.users import create_user
 from flows.tally import VERDICT_OF, Tally, Verdict
 from states.failures import Failure, Halted, Rejected, Transient, Waiting
 from states.holds import LAST_ATTEMPT, REMEDIES, Hold, HoldKind, Reason, wait_before_looking, wait_before_retry
-from states.stage import Trigger
+from states.stage import Stage, Trigger
 from states.transitions import BY_SOURCE
 from store.faults_log import write_down
 from store.records import Page, Record
@@ -65,9 +65,7 @@ async def move(record: Record, trigger: Trigger, resources: Resources) -> Verdic
     attempt = Attempt(record, resources)
     try:
         evidence = await STEPS[trigger](attempt)
-        await resources.recorder.write(
-            Moved(record, trigger, dict(evidence.values), attempt.closes, note=evidence.note)
-        )
+        await _record(attempt, Moved(record, trigger, dict(evidence.values), attempt.closes, note=evidence.note))
     except Halted:
         await _give_back(attempt)
         raise
@@ -91,6 +89,18 @@ def _blamed_on_us(fault: Exception, resources: Resources) -> Rejected:
     """Return what a fault of this program means for the one record that brought it out; the others go on."""
     log = write_down(fault, resources.home)
     return Rejected(Reason.our_fault, f"a fault of this program ({type(fault).__name__}), written down in {log}")
+
+
+async def _record(attempt: Attempt, moved: Moved) -> None:
+    try:
+        await attempt.resources.recorder.write(moved)
+    except IntegrityError as refused:
+        if moved.trigger is not Trigger.create_user:
+            raise
+        raise Rejected(
+            Reason.user_of_another_customer,
+            "Alloy takes the username for that of another customer on record, written in another way (case, spaces)",
+        ) from refused
 
 
 async def _hold(attempt: Attempt, failure: Failure) -> Verdict:
@@ -131,8 +141,10 @@ def hold_for(failure: Failure, attempt: Attempt, attempts: int) -> Hold:
 
 
 def _waited(attempt: Attempt) -> timedelta:
-    since = attempt.record.link_issued_at or attempt.record.stage_since
-    return attempt.resources.clock.now() - since
+    """Return how long what is awaited now has been: a consent since its link, an answer since it was asked for."""
+    record = attempt.record
+    linked_at = record.link_issued_at if record.stage is Stage.created else None
+    return attempt.resources.clock.now() - (linked_at or record.stage_since)
 
 
 def _with_remedy(reason: Reason, sentence: str) -> str:

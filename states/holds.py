@@ -38,6 +38,7 @@ class Reason(StrEnum):
     missing_auth = auto()
     sealed_value_lost = auto()
     same_onboarding_twice = auto()
+    user_of_another_customer = auto()
     gave_up = auto()
     our_fault = auto()
     # cancelled: for good, unless somebody says otherwise
@@ -59,6 +60,10 @@ REMEDIES: dict[Reason, str] = {
     Reason.missing_auth: "add the missing auth columns and run the list again",
     Reason.sealed_value_lost: "run the list again with the auth values, or restore ONBOARD_SECRET_KEY",
     Reason.same_onboarding_twice: "nothing to do if the other row is the right one; otherwise correct the list",
+    Reason.user_of_another_customer: (
+        "if both are one person, `onboard cancel` it, or `onboard erase` the other and `onboard redrive` this one; "
+        "if they are two, list this one by another username"
+    ),
     Reason.gave_up: "see its history with `onboard show`, then `onboard redrive`",
     Reason.our_fault: "report it with what is written there; `onboard redrive` tries again",
     Reason.cancelled: "`onboard redrive --hold cancelled` lets it go on after all",

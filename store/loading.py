@@ -19,6 +19,7 @@ _COLUMNS = (
     ONBOARDING.c.integration, ONBOARDING.c.integration_key, ONBOARDING.c.integration_id, ONBOARDING.c.app,
     ONBOARDING.c.hold, ONBOARDING.c.reason, ONBOARDING.c.sentence, ONBOARDING.c.attempts, ONBOARDING.c.stage_since,
     ONBOARDING.c.auth_digest, ONBOARDING.c.link_issued_at, ONBOARDING.c.credential_id, ONBOARDING.c.installation_id,
+    ONBOARDING.c.was_installed,
 )  # fmt: skip
 """In the order of the first fields of :class:`store.records.Record`."""
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import JSON, Column, Enum, ForeignKey, Index, LargeBinary, Table, UniqueConstraint, text
+from sqlalchemy import JSON, Column, Enum, ForeignKey, Index, LargeBinary, Table, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
 from states.holds import HoldKind, Reason
@@ -78,7 +78,20 @@ class UnfinishedIntake(SQLModel, table=True):
 
 
 class Customer(SQLModel, table=True):
-    """One end user: the unit of serial work, since parallel calls for one user could not be told apart."""
+    """One end user: the unit of serial work, since parallel calls for one user could not be told apart.
+
+    So no two have the same user at Alloy, whatever Alloy takes for the same username.
+    """
+
+    __table_args__ = (
+        Index(
+            "ix_customer_alloy_user_id",
+            "alloy_user_id",
+            unique=True,
+            sqlite_where=text("NOT shares_user"),
+            postgresql_where=text("NOT shares_user"),
+        ),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     username: str = Field(unique=True)
@@ -86,6 +99,8 @@ class Customer(SQLModel, table=True):
     alloy_user_id: str | None = None
     adopted: bool = False
     """The user was (or may have been) at Alloy before us."""
+    shares_user: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """Has another customer's user since before that was refused: nothing sets it any more."""
     created_at: datetime
 
 
@@ -165,6 +180,8 @@ class Onboarding(SQLModel, table=True):
     link_issued_at: datetime | None = None
     credential_id: str | None = None
     installation_id: str | None = None
+    was_installed: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """The integration was installed for the user before us: that it is installed says nothing about ours."""
     form: list[dict[str, JsonValue]] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     answers: list[dict[str, JsonValue]] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     """What the complete call sends."""

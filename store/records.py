@@ -77,6 +77,7 @@ class Record:
     link_issued_at: datetime | None
     credential_id: str | None
     installation_id: str | None
+    was_installed: bool
     # What follows is there at the stages whose step needs it, and empty elsewhere.
     columns: dict[str, JsonValue] = field(default_factory=dict)
     given: list[dict[str, JsonValue]] = field(default_factory=list)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Engine, or_, select
+from sqlalchemy import ColumnElement, Engine, func, or_, select
 
 from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
@@ -146,6 +146,19 @@ def some_alloy_user(engine: Engine) -> str | None:
     """Return the id of any user whom we know at Alloy, to ask the catalogue on behalf of."""
     with reading(engine) as connection:
         return connection.scalar(select(CUSTOMER.c.alloy_user_id).where(CUSTOMER.c.alloy_user_id.is_not(None)).limit(1))
+
+
+def retries_for(engine: Engine, onboarding_id: int, reason: Reason, *, of_last: int) -> int:
+    """Return how many of an onboarding's last so many retries were for ``reason``."""
+    last = (
+        select(HISTORY.c.reason)
+        .where(HISTORY.c.onboarding_id == onboarding_id, HISTORY.c.hold == HoldKind.retry)
+        .order_by(HISTORY.c.id.desc())
+        .limit(of_last)
+        .subquery()
+    )
+    with reading(engine) as connection:
+        return connection.scalar(select(func.count()).select_from(last).where(last.c.reason == reason)) or 0
 
 
 def links(engine: Engine, *, batch: str | None = None) -> list[Link]:

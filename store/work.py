@@ -37,7 +37,8 @@ from store.journal import (
 from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, ONBOARDING
 from store.outages import outlasting_outages
 from store.records import Record
-from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Prolong, Released, Write
+from store.turns import pass_turns_of
+from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Prolong, Released, TakeTurn, Write
 
 
 @dataclass(slots=True)
@@ -55,7 +56,9 @@ def record_group(
     results: list[int | LeaseLost | None] = [None] * len(writes)
     with writing(engine) as connection:
         ours, cancelled = _fence(connection, writes, now)
-        stopped = {place for place in cancelled if isinstance(writes[place], Begin | Prolong | Learn | Issue)}
+        stopped = {
+            place for place in cancelled if isinstance(writes[place], Begin | Prolong | Learn | TakeTurn | Issue)
+        }
         ours -= stopped
         kept: dict[type, list[tuple[int, Write]]] = defaultdict(list)
         for place, write in enumerate(writes):
@@ -124,11 +127,13 @@ def _cancelling(write: Write, cancelled: Hold | None) -> Write:
 
 
 def _touched(writes: Sequence[Write]) -> set[int]:
-    """The onboardings that ``writes`` change: their own, and those that wait for the same customer's consent."""
+    """The onboardings that ``writes`` change: their own, and others of the same customer that go by its consents."""
     ids = {write.record.id for write in writes}
     for write in writes:
         if isinstance(write, Moved) and write.trigger is Trigger.authenticate:
             ids.update(sibling.id for sibling in write.record.siblings)
+        elif isinstance(write, TakeTurn):
+            ids.update(write.others)
     return ids
 
 
@@ -192,6 +197,11 @@ def _learn(connection: Connection, writes: Sequence[Learn], worker: str, now: da
         connection,
         [_history(write.record, now, worker, sentence=write.note) for write in writes if write.note],
     )
+    return [None] * len(writes)
+
+
+def _take_turn(connection: Connection, writes: Sequence[TakeTurn], worker: str, now: datetime) -> Sequence[None]:
+    pass_turns_of(connection, [other for write in writes for other in write.others], worker, now)
     return [None] * len(writes)
 
 
@@ -388,6 +398,7 @@ _APPLY: dict[type, Callable[..., Sequence[int | None]]] = {
     Begin: _begin,
     Prolong: _prolong,
     Learn: _learn,
+    TakeTurn: _take_turn,
     Issue: _issue,
     Moved: _move,
     Held: _hold,

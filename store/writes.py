@@ -3,7 +3,7 @@
 Plain data, made in the event loop and carried out in a worker thread by :mod:`store.work`, many at a time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -45,6 +45,15 @@ class Learn:
     values: Mapping[str, object]
     """Columns of the onboarding: its snapshot, or which integration its name means."""
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """The record begins to get its credential; others of the customer, which stand still half-way, begin anew later."""
+
+    record: Record
+    others: Sequence[int]
+    """Their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +99,4 @@ class Released:
     closes: Close | None = None
 
 
-Write = Begin | Prolong | Learn | Issue | Moved | Held | Released
+Write = Begin | Prolong | Learn | TakeTurn | Issue | Moved | Held | Released

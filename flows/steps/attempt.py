@@ -1,12 +1,12 @@
 """One try at moving one record: what a step is given, and what it leaves behind for the books."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flows.resources import Resources
 from store.journal import Close
 from store.records import Record
-from store.writes import Begin, Issue, Learn
+from store.writes import Begin, Issue, Learn, TakeTurn
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,11 @@ class Attempt:
         for name, value in values.items():
             if hasattr(self.record, name):
                 setattr(self.record, name, value)
+
+    async def take_turn(self, others: Sequence[int]) -> None:
+        """Have ``others`` of the customer, which stand still half-way, begin anew when their turn comes."""
+        if others:
+            await self.resources.recorder.write(TakeTurn(self.record, others))
 
     async def issue_link(self, url: str) -> None:
         """Keep a consent link, sealed."""

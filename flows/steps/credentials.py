@@ -16,7 +16,7 @@ from flows.alloy.client import masking
 from flows.catalogue import settle_integration
 from flows.steps.attempt import Attempt, Evidence
 from flows.steps.rule import Again, Change, carry_out
-from flows.steps.sharing import shared_credential
+from flows.steps.sharing import shared_credential, turns_to_take
 from states.failures import Rejected, Waiting
 from states.holds import Reason
 from store.catalogue import AppEntry
@@ -41,7 +41,7 @@ async def authenticate(attempt: Attempt) -> Evidence:
 async def _await_consent(attempt: Attempt, app: AppEntry) -> Evidence:
     record, alloy = attempt.record, attempt.resources.alloy
     if record.snapshot is None:
-        await attempt.learn(snapshot=await _take_snapshot(attempt))
+        await attempt.learn(snapshot=await _begin(attempt))
     else:
         found = await _look_for_granted(attempt, app)
         if found is not None:
@@ -59,7 +59,7 @@ async def _create_credential(attempt: Attempt, app: AppEntry) -> Evidence:
     if record.intent is None:
         _values(attempt, app)  # or else nothing is begun
     if record.snapshot is None:
-        attempt.remember(snapshot=await _take_snapshot(attempt))
+        attempt.remember(snapshot=await _begin(attempt))
 
     async def call() -> Evidence:
         # Not before: what an earlier call did is found without them, though the values or their key be gone by now.
@@ -74,16 +74,24 @@ async def _create_credential(attempt: Attempt, app: AppEntry) -> Evidence:
     return await carry_out(attempt, Change(request, call, look_up, Again.doubles))
 
 
+async def _begin(attempt: Attempt) -> dict[str, str]:
+    snapshot = await _take_snapshot(attempt)
+    await attempt.take_turn(turns_to_take(attempt.record))
+    return snapshot
+
+
 async def _take_snapshot(attempt: Attempt) -> dict[str, str]:
-    """Return which credentials the user has by now; ask once whether somebody from before us is installed already."""
+    """Return which credentials the user has by now; ask once whether somebody from before us is installed already.
+
+    If so that is remembered: from then on Alloy's view of the integration says nothing about our own installation.
+    """
     record, alloy = attempt.record, attempt.resources.alloy
     credentials = await alloy.list_credentials(_user(record))
     snapshot = {one.credential_id: _time_text(one.updated_at) for one in credentials}
     others = {sibling.credential_id for sibling in record.siblings}
     was_there = record.adopted or any(credential not in others for credential in snapshot)
-    installed = was_there and await _is_installed(attempt)
-    if installed:
-        await attempt.learn(snapshot=snapshot)
+    if was_there and not record.was_installed and await _is_installed(attempt):
+        await attempt.learn(was_installed=True)
         raise Rejected(
             Reason.already_installed, "the user was at Alloy before us, and the integration is installed for them"
         )

@@ -13,6 +13,7 @@ from flows.steps.rule import Again, Change, carry_out
 from states.failures import Effect, Rejected, Transient
 from states.holds import Reason
 from store.records import Record
+from store.views import retries_for
 
 _LOOKS_IN_VAIN = 6
 """How often a completion that Alloy accepted may fail to show before an operator is asked."""
@@ -62,8 +63,8 @@ async def complete_installation(attempt: Attempt) -> Evidence:
     installation_id = _known(record.installation_id)
 
     async def look_up() -> Evidence | None:
-        installed = await _installed(attempt)
-        if installed:
+        # Where it was installed before us the view shows that one; so ours is called again, which does no harm.
+        if not record.was_installed and await _installed(attempt):
             return Evidence({"verified_at": attempt.resources.clock.now()})
         return None
 
@@ -86,6 +87,9 @@ async def complete_installation(attempt: Attempt) -> Evidence:
 
 
 async def _confirmed(attempt: Attempt) -> Evidence:
+    if attempt.record.was_installed:
+        note = "Alloy accepted it; it was installed before us too, so that what it shows cannot confirm ours"
+        return Evidence({"verified_at": None}, note)
     try:
         installed = await _installed(attempt)
     except Transient as failure:
@@ -96,12 +100,22 @@ async def _confirmed(attempt: Attempt) -> Evidence:
         return Evidence({"verified_at": None}, "Alloy accepted it; this host offers nothing to read it back from")
     if installed:
         return Evidence({"verified_at": attempt.resources.clock.now()})
-    if attempt.record.attempts >= _LOOKS_IN_VAIN:
+    if await _looks_in_vain(attempt) >= _LOOKS_IN_VAIN:
         raise Rejected(
             Reason.installation_conflict,
             "Alloy accepts the completion again and again, but does not show the integration as installed",
         )
     raise _unconfirmed("Alloy accepted the completion, but does not show it yet")
+
+
+async def _looks_in_vain(attempt: Attempt) -> int:
+    """Return how often it was not shown before; what it was tried again for besides, such as the rate, is no look."""
+    record, resources = attempt.record, attempt.resources
+    if record.attempts < _LOOKS_IN_VAIN:  # nor can the looks be enough
+        return record.attempts
+    return await resources.in_thread(
+        retries_for, resources.engine, record.id, Reason.not_confirmed, of_last=record.attempts
+    )
 
 
 def _unconfirmed(sentence: str) -> Transient:

@@ -1,7 +1,8 @@
 """Two onboardings of one customer on the same app: one consent for both, or one consent after the other.
 
 With the same auth values they share the credential, so nobody consents twice. With different values their consents
-cannot be told apart at Alloy (its links carry no state), so they take turns.
+cannot be told apart at Alloy (its links carry no state), so they take turns. One that stands still half-way (for an
+operator, or cancelled) loses its turn to the next that begins: by its older snapshot it would take the other's consent.
 """
 
 from states.failures import Waiting
@@ -24,6 +25,18 @@ def shared_credential(record: Record) -> str | None:
     if any(_goes_first(rival, record) for rival in rivals):
         raise Waiting(Reason.awaiting_consent, f"another onboarding of this customer connects {record.app} first")
     return None
+
+
+def turns_to_take(record: Record) -> list[int]:
+    """Return the onboardings whose turn passes to ``record``, now that it begins and none goes first."""
+    return [
+        rival.id
+        for rival in record.siblings
+        if rival.app == record.app
+        and rival.auth_digest != record.auth_digest
+        and rival.stage is Stage.created
+        and rival.begun
+    ]
 
 
 def _goes_first(rival: Sibling, record: Record) -> bool:

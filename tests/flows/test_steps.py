@@ -5,8 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
-from deployments.sandbox.account import Credential, digest_of
+from deployments.sandbox.account import Credential, Installation, digest_of
 from deployments.sandbox.faults import Fault
 from deployments.sandbox.fixtures import fixture_id
 from deployments.sandbox.knobs import Knobs
@@ -15,6 +16,8 @@ from states.forms import Given
 from states.holds import HoldKind, Reason
 from states.stage import Stage
 from store.desk import Chosen, answer, redrive
+from store.engine import writing
+from store.models import ONBOARDING
 from store.vault import Vault
 from store.views import OnboardingStory, links
 from tests.flows.world import HUBSPOT_CONTACTS, HUBSPOT_DEALS, KLAVIYO, NETSUITE, SHOPIFY, SLACK, World, of, on_sqlite
@@ -363,17 +366,22 @@ async def test_an_integration_installed_before_us_is_installed_once_more_if_an_o
     database_url: str, tmp_path: Path
 ) -> None:
     async with World(database_url, tmp_path) as world:
-        user = world.sandbox.account.add_user(ANN, None)
-        world.sandbox.account.add_credential(user, connector="klaviyo", name="old", data={"apiKey": "old"})
-        await _install_as_somebody_did_before_us(world, user.user_id)
-        world.add()
-        await world.run()
-        assert world.story().reason is Reason.already_installed
+        await _wanted_once_more(world)
 
-        assert redrive(world.engine, Chosen(username=ANN), by="a test", now=world.clock.now()) == 1
         await world.run_to_the_end()
 
         assert (world.story().stage, len(world.ledger().completed[of(ANN, KLAVIYO)])) == (Stage.completed, 2)
+
+
+async def _wanted_once_more(world: World) -> None:
+    """An integration that somebody installed before us, and an operator who wants it all the same."""
+    user = world.sandbox.account.add_user(ANN, None)
+    world.sandbox.account.add_credential(user, connector="klaviyo", name="old", data={"apiKey": "old"})
+    await _install_as_somebody_did_before_us(world, user.user_id)
+    world.add()
+    await world.run()
+    assert world.story().reason is Reason.already_installed
+    redrive(world.engine, Chosen(username=ANN), by="a test", now=world.clock.now())
 
 
 async def _install_as_somebody_did_before_us(world: World, user_id: str, *, complete: bool = True) -> None:
@@ -489,6 +497,23 @@ async def test_a_missing_answer_waits_for_the_customer_naming_the_field(database
         assert told.due_at is not None
 
 
+async def test_how_long_an_answer_is_awaited_does_not_count_how_long_the_consent_was(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        world.add(integration=SLACK, auth={})
+        await world.run()
+        world.clock.ahead += timedelta(days=3)
+        world.sandbox.grant(ANN, "slack")
+
+        await world.run()
+
+        told = world.story()
+        assert told.reason is Reason.awaiting_answer
+        assert told.due_at is not None
+        assert told.due_at - world.clock.now() < timedelta(minutes=1)
+
+
 async def test_an_answer_given_later_completes_the_onboarding(database_url: str, tmp_path: Path) -> None:
     async with World(database_url, tmp_path) as world:
         world.add(integration=NETSUITE, auth=REALM)
@@ -580,6 +605,91 @@ async def test_a_completion_that_cannot_be_read_back_now_is_read_back_later(
         assert told.stage is Stage.completed
         assert told.verified_at is not None
         assert world.ledger().completions == 1
+
+
+def _ours(world: World) -> Installation:
+    return world.sandbox.account.installations[world.story().installation_id or ""]
+
+
+@pytest.mark.parametrize("kind", ["err_before", "drop_before", "err_after", "drop_after"])
+async def test_an_installation_of_before_us_is_not_taken_for_ours(database_url: str, tmp_path: Path, kind: str) -> None:
+    async with World(database_url, tmp_path) as world:
+        await _wanted_once_more(world)
+        fault = Fault(kind=kind, route="complete_installation")  # type: ignore[arg-type]
+        world.sandbox.faults.add(fault)
+
+        await world.run_to_the_end()
+
+        assert world.story().stage is Stage.completed
+        assert _ours(world).completed_at is not None
+        assert len(world.ledger().completed[of(ANN, KLAVIYO)]) == 2
+
+
+async def test_where_one_of_before_us_is_shown_ours_counts_as_accepted_and_not_as_verified(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        await _wanted_once_more(world)
+
+        await world.run_to_the_end()
+
+        told = world.story()
+        assert (told.stage, told.verified_at) == (Stage.completed, None)
+        assert "installed before us" in notes(told)
+
+
+async def test_a_refused_completion_is_not_covered_by_an_installation_of_before_us(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        await _wanted_once_more(world)
+        await _until_mapped(world)
+        installation = _ours(world)
+        del world.sandbox.account.installations[installation.installation_id]
+
+        await world.run_to_the_end()
+
+        assert held(world.story()) == (Stage.mapped, HoldKind.operator, Reason.rejected)
+
+
+async def _until_mapped(world: World) -> None:
+    """Run until the installation is begun, and let the completion wait."""
+    world.sandbox.faults.add(Fault(kind="429", route="complete_installation", retry_after_s=600))
+    await world.run()
+    assert world.story().stage is Stage.mapped
+
+
+async def test_what_was_installed_before_us_is_asked_once(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        await _wanted_once_more(world)
+        world.sandbox.faults.add(Fault(kind="429", route="create_credential", retry_after_s=600))
+        await world.run()
+        with writing(world.engine) as connection:  # as a list that brings other values does
+            connection.execute(update(ONBOARDING).values(snapshot=None, due_at=world.clock.now(), hold=None))
+
+        await world.run_to_the_end()
+
+        assert world.story().stage is Stage.completed
+
+
+@pytest.mark.parametrize("in_vain", [1, 5])
+async def test_only_looks_in_vain_are_counted_before_an_operator_is_asked(
+    database_url: str, tmp_path: Path, in_vain: int
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        world.sandbox.account.add_user(ANN, None)
+        world.clock.ahead += timedelta(hours=2)
+        world.add()
+        world.sandbox.faults.add(
+            Fault(kind="429", route="complete_installation", count=7, retry_after_s=60),
+            # The first look is the question whether it was installed before us; after each completion there are two.
+            Fault(kind="slow_list", route="get_integration", nth=2, count=2 * in_vain, delay_ms=3_600_000),
+        )
+
+        await world.run_to_the_end()
+
+        assert world.story().stage is Stage.completed
+        assert world.ledger().completions >= in_vain
 
 
 async def test_a_completion_that_never_shows_is_left_to_an_operator(database_url: str, tmp_path: Path) -> None:

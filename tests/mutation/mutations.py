@@ -9,6 +9,8 @@ from tests.mutation.mutant import Mutation
 LOST = "tests/flows/test_lost_answers.py::test_one_lost_answer_leaves_one_of_everything"
 LOST_CREDENTIAL = f"{LOST}[sqlite-drop_after-create_credential]"
 LOOKING_TWICE = "tests/flows/test_looking_twice.py::test_a_credential_that_shows_only_at_the_second_look_is_adopted"
+TURNS = "tests/flows/test_turns.py::test_one_that_was_cancelled_does_not_take_the_consent_that_another_waits_for"
+STEPS = "tests/flows/test_steps.py"
 WORK = "tests/store/test_work.py"
 LEASES = "tests/store/test_leases.py"
 FENCE = "tests/store/test_fence.py"
@@ -72,6 +74,20 @@ IN_THE_STEPS = (
         was="clock = FollowingClock(partial(time_of, engine))",
         becomes="clock = FollowingClock(__import__('flows.clock').clock.SystemClock().now)",
         tests=(f"{CLOCK}::test_the_databases_clock_decides_whatever_the_machines_own_says[sqlite]",),
+    ),
+    Mutation(
+        name="an installation of before us is taken for ours",
+        file="flows/steps/installations.py",
+        was="if not record.was_installed and await _installed(attempt):",
+        becomes="if await _installed(attempt):",
+        tests=(f"{STEPS}::test_an_installation_of_before_us_is_not_taken_for_ours[err_before-sqlite]",),
+    ),
+    Mutation(
+        name="who begins leaves others their turn",
+        file="flows/steps/credentials.py",
+        was="await attempt.take_turn(turns_to_take(attempt.record))",
+        becomes="pass",
+        tests=(f"{TURNS}[sqlite]",),
     ),
 )
 

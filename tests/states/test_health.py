@@ -87,6 +87,7 @@ def test_a_record_that_moves_on_after_all_is_no_longer_refused() -> None:
         (Reason.awaiting_answer, False),
         (Reason.already_installed, False),
         (Reason.same_onboarding_twice, False),
+        (Reason.user_of_another_customer, False),
     ],
 )
 def test_only_who_was_told_no_counts_as_refused(reason: Reason, counts: bool) -> None:

@@ -21,7 +21,7 @@ from store.records import Record, Scope
 from store.standing import NotFound
 from store.views import links
 from store.work import record_group
-from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, Write
+from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, TakeTurn, Write
 from tests.store.conftest import LEASE, Add
 
 USER = {"alloy_user_id": "user-1"}
@@ -271,7 +271,12 @@ def _learn(record: Record, now: datetime) -> Write:
     return Learn(record, {"snapshot": {"c1": ""}}, "learnt")
 
 
-@pytest.mark.parametrize("made", [_begin, _issue, _learn])
+def _take_turn(record: Record, now: datetime) -> Write:
+    del now
+    return TakeTurn(record, [])
+
+
+@pytest.mark.parametrize("made", [_begin, _issue, _learn, _take_turn])
 def test_nothing_more_is_begun_for_a_cancelled_record_and_it_is_let_go(
     engine: Engine, add: Add, now: datetime, made: Callable[[Record, datetime], Write]
 ) -> None:

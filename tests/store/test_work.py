@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from states.holds import Hold, HoldKind, Reason
 from states.machine import TransitionRefused
@@ -14,6 +15,7 @@ from store.journal import Close, Closing, NewIntent
 from store.leases import claim
 from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
 from store.records import Record, Scope
+from store.views import retries_for
 from store.work import record_group
 from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, Write
 from tests.store.conftest import LEASE, Add
@@ -74,6 +76,19 @@ def test_the_user_id_is_kept_with_the_customer(engine: Engine, add: Add, now: da
     with reading(engine) as connection:
         customer = connection.execute(select(CUSTOMER)).one()
     assert (customer.alloy_user_id, customer.adopted) == ("user-1", True)
+
+
+def test_no_two_customers_have_one_user(engine: Engine, add: Add, now: datetime) -> None:
+    add("ann@example.test")
+    write(engine, now, Moved(take(engine, now), Trigger.create_user, USER))
+    other = add("ANN@example.test")
+    # The first is at a later stage, so that it would be claimed before.
+    record = next(record for record in (take(engine, now), take(engine, now)) if record.id == other)
+
+    with pytest.raises(IntegrityError):
+        write(engine, now, Moved(record, Trigger.create_user, USER))
+
+    assert row(engine, other).stage is Stage.new
 
 
 def test_auth_values_are_deleted_once_the_credential_is_there(engine: Engine, add: Add, now: datetime) -> None:
@@ -332,3 +347,15 @@ def test_a_record_given_back_blames_nobody(engine: Engine, add: Add, now: dateti
         now,
         None,
     )
+
+
+def test_of_the_last_retries_those_for_one_reason_are_counted(engine: Engine, add: Add, now: datetime) -> None:
+    onboarding = add(stage=Stage.mapped)
+    with writing(engine) as connection:
+        for reason in (Reason.not_confirmed, Reason.not_confirmed, Reason.rate_limited, Reason.not_confirmed):
+            event = {"onboarding_id": onboarding, "at": now, "stage": Stage.mapped, "sentence": "", "worker": ""}
+            connection.execute(insert(HISTORY).values(hold=HoldKind.retry, reason=reason, **event))
+
+    counted = [retries_for(engine, onboarding, Reason.not_confirmed, of_last=number) for number in (1, 2, 3, 9)]
+
+    assert counted == [1, 1, 2, 3]
