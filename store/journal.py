@@ -11,10 +11,11 @@ from datetime import datetime
 from enum import StrEnum, auto
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Exists, and_, bindparam, exists, insert, or_, select, update
 
 from states.stage import Trigger
-from store.models import INTENT
+from states.transitions import TRANSITIONS
+from store.models import INTENT, ONBOARDING
 
 
 class Closing(StrEnum):
@@ -51,6 +52,21 @@ class Close:
     id: int
     outcome: Closing
     evidence: dict[str, JsonValue] | None = None
+
+
+UNSETTLED = or_(INTENT.c.closed_at.is_(None), INTENT.c.outcome == Closing.late)
+"""The condition on an intent whose onboarding will look up what it did, or use the answer that came late."""
+
+
+def is_unsettled() -> Exists:
+    """Return the condition on an onboarding that a call of its stage may have done already what is still to be done.
+
+    Whoever claims it next adopts what the call did, so the values that it was sent with are in use until then.
+    """
+    of_its_stage = or_(
+        *(and_(ONBOARDING.c.stage == one.source, INTENT.c.trigger == one.trigger) for one in TRANSITIONS)
+    )
+    return exists().where(INTENT.c.onboarding_id == ONBOARDING.c.id, of_its_stage, UNSETTLED)
 
 
 def open_intents(connection: Connection, intents: Sequence[NewIntent], now: datetime) -> list[int]:

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, exists, or_, select, update
 
 from states.stage import Stage
 from store.intake.taking import Asked, Taking, sealed_rows
+from store.journal import is_unsettled
 from store.lists.rows import CustomerRow
 from store.many_rows import insert_many
-from store.models import CUSTOMER, INTENT, ONBOARDING, AuthValue, Customer, History, Onboarding
+from store.models import CUSTOMER, ONBOARDING, AuthValue, Customer, History, Onboarding
 from store.vault import Vault
 
 
@@ -70,10 +71,7 @@ def _present(
 def _name(connection: Connection, customer_id: int, full_name: str, now: datetime) -> None:
     in_use = exists().where(
         ONBOARDING.c.customer_id == CUSTOMER.c.id,
-        or_(
-            ONBOARDING.c.lease_until > now,
-            exists().where(INTENT.c.onboarding_id == ONBOARDING.c.id, INTENT.c.closed_at.is_(None)),
-        ),
+        or_(ONBOARDING.c.lease_until > now, is_unsettled()),
     )
     free = (
         select(CUSTOMER.c.id)

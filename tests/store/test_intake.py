@@ -3,22 +3,28 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 from sqlalchemy import Engine, func, insert, select, update
 
 from states.forms import Given
 from states.holds import HoldKind, Reason
-from states.stage import Stage, Trigger
+from states.stage import Stage
+from states.transitions import BY_SOURCE
 from store.cancelling import cancel
 from store.catalogue import AppEntry, Catalogue, CatalogueEntry
 from store.choosing import Chosen
 from store.desk import redrive
 from store.engine import make_engine, reading, writing
 from store.intake.take_in import Intake, ListRefused, take_in
+from store.journal import Close, Closing, NewIntent
+from store.leases import claim
 from store.lists.check import check_list, check_rows, read_rows
 from store.lists.rows import CustomerRow, Fault, RawRow, build_row
 from store.models import AUTH_VALUE, BATCH, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
+from store.records import Scope
 from store.vault import Vault, resolve_reference
+from store.work import record_group
+from store.writes import Begin, Moved
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -108,15 +114,30 @@ def lease(engine: Engine, until: datetime = LATER + timedelta(minutes=1)) -> Non
 
 def open_intent(engine: Engine) -> None:
     with writing(engine) as connection:
+        onboarding_id, stage = connection.execute(select(ONBOARDING.c.id, ONBOARDING.c.stage)).one()
         connection.execute(
             insert(INTENT).values(
-                onboarding_id=connection.scalar(select(ONBOARDING.c.id)),
-                trigger=Trigger.authenticate,
+                onboarding_id=onboarding_id,
+                trigger=BY_SOURCE[stage].trigger,
                 digest="",
                 opened_at=NOW,
                 settled_at=NOW,
             )
         )
+
+
+def answer_late(engine: Engine, evidence: dict[str, JsonValue]) -> None:
+    """Have a worker call what leaves the stage, and sleep past its lease before it hands the answer in."""
+    page = claim(engine, Scope(), worker="w", limit=1, lease=timedelta(minutes=1), now=NOW)
+    assert page is not None
+    [asleep] = page.records
+    trigger = BY_SOURCE[asleep.stage].trigger
+    [intent] = record_group(
+        engine, [Begin(asleep, NewIntent(asleep.id, trigger, "", settled_at=NOW))], worker="w", now=NOW
+    )
+    assert isinstance(intent, int)
+    answered = Moved(asleep, trigger, dict(evidence), Close(intent, Closing.answered, evidence))
+    record_group(engine, [answered], worker="w", now=LATER)
 
 
 def put_at_alloy(engine: Engine) -> None:
@@ -647,6 +668,44 @@ def test_a_value_that_a_call_may_be_using_is_not_changed(engine, take, make_busy
     intake = take(row(**{"full_name": "Ada", **changed}), now=LATER)
 
     assert "being worked on" in intake.refused[0].fault
+
+
+@pytest.mark.parametrize(
+    ("stage", "evidence", "changed"),
+    [
+        (Stage.new, {"alloy_user_id": "u"}, {**AUTH, "full_name": "Ada L."}),
+        (Stage.created, {"credential_id": "c"}, {**AUTH, "auth.shop": "other"}),
+        (Stage.mapped, {"installation_id": "i"}, {**AUTH, "map__region": "US"}),
+    ],
+)
+def test_a_value_that_was_used_by_a_call_whose_answer_came_late_is_not_changed(engine, take, stage, evidence, changed):
+    take(row(full_name="Ada", **AUTH))
+    put(engine, stage=stage, form=FORM)
+    answer_late(engine, evidence)
+    before = only(engine)
+    intake = take(row(**{"full_name": "Ada", **changed}), now=LATER)
+
+    assert "being worked on" in intake.refused[0].fault
+    assert only(engine) == before
+
+
+def test_a_blank_name_is_not_filled_in_once_the_user_was_created_by_a_call_whose_answer_came_late(engine, take):
+    take(row(**AUTH))
+    answer_late(engine, {"alloy_user_id": "u"})
+    take(row(integration="Slack", full_name="Ada"), batch="second", now=LATER)
+    with reading(engine) as connection:
+        name = connection.scalar(select(CUSTOMER.c.full_name))
+
+    assert name == ""
+
+
+def test_an_answer_that_came_late_for_a_stage_that_is_left_by_now_keeps_nothing_from_changing(engine, take):
+    take(row(**AUTH, map__region="EU"))
+    put(engine, stage=Stage.authed)
+    answer_late(engine, {"installation_id": "i"})
+    put(engine, stage=Stage.installing)
+
+    assert outcome(take(row(**AUTH, map__region="US"), now=LATER)) == {"updated": 1}
 
 
 def test_a_lease_that_ran_out_is_none(engine, take):
