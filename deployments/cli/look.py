@@ -12,7 +12,7 @@ import typer
 
 from deployments.cli.exits import ExitCode
 from deployments.cli.half_in import remedies
-from deployments.cli.opening import open_database, open_to_ask, read_settings
+from deployments.cli.opening import open_database, open_to_ask, read_settings, time_by
 from deployments.cli.report import counts_object, failed_so_often, folded, print_json, print_standing, quoted
 from deployments.cli.wording import ago, ahead, command, count, printable
 from states.holds import HoldKind
@@ -174,8 +174,6 @@ def _say_which_are_lost(lost: "list[Link]") -> None:
 
 
 def _renew(engine: "Engine", usernames: list[str]) -> None:
-    from datetime import UTC
-
     from deployments.cli.act import operator
     from store.choosing import Chosen
     from store.desk import renew_links
@@ -184,7 +182,7 @@ def _renew(engine: "Engine", usernames: list[str]) -> None:
     for username in usernames:
         find_customer(engine, username)
     for username in usernames:
-        number = renew_links(engine, Chosen(username=username), by=operator(), now=datetime.now(UTC))
+        number = renew_links(engine, Chosen(username=username), by=operator(), now=time_by(engine))
         typer.echo(f"{printable(username)}: {count(number, 'link')} to be issued anew", err=True)
     typer.echo(f"the new links are issued by: {command('resume')}", err=True)
 
