@@ -207,6 +207,7 @@ _TAKE = (
         lease_token=bindparam("token"),
         lease_owner=bindparam("worker"),
         lease_until=bindparam("until"),
+        nudged=False,  # whoever claims it sees all that was asked for so far
         version=ONBOARDING.c.version + 1,
     )
     .returning(ONBOARDING.c.id)

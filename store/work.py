@@ -6,7 +6,8 @@ the stage and version must be those that were claimed. A write that fails its fe
 that it carries the answer for; its writer is told so.
 
 A record that was cancelled while it was leased stops at its next write: nothing more is begun, and an outcome is
-recorded as it is, with the cancellation as its hold.
+recorded as it is, with the cancellation as its hold. One whose answers changed while its form was being filled in is
+given back, so that whoever claims it next fills the form in with the new ones.
 """
 
 from collections import defaultdict
@@ -47,6 +48,24 @@ class _Position:
     stage: Stage
 
 
+@dataclass(slots=True)
+class _Fenced:
+    """What the fence says of a group's writes, each by its place in the group."""
+
+    ours: set[int]
+    """Their records are still this worker's."""
+    cancelled: dict[int, Hold]
+    """Ours, and cancelled under way: the hold that this means."""
+    nudged: set[int]
+    """Ours, and something was asked for since they were claimed, such as another look at their answers."""
+
+    def stopped(self, writes: Sequence[Write]) -> dict[int, str]:
+        """Return the places of those of ours that are given back instead of written, and why."""
+        begun = {place for place in self.cancelled if isinstance(writes[place], Begin | Prolong | Learn | Issue)}
+        outdated = {place for place in self.nudged if _is_filled_in(writes[place])}
+        return dict.fromkeys(begun, "was cancelled") | dict.fromkeys(outdated, "was answered while it was filled in")
+
+
 @outlasting_outages
 def record_group(
     engine: Engine, writes: Sequence[Write], *, worker: str, now: datetime, budget: FailureBudget = USUAL_BUDGET
@@ -54,17 +73,16 @@ def record_group(
     """Carry out ``writes`` in one transaction; return for each its new intent's id, None, or a :class:`LeaseLost`."""
     results: list[int | LeaseLost | None] = [None] * len(writes)
     with writing(engine) as connection:
-        ours, cancelled = _fence(connection, writes, now)
-        stopped = {place for place in cancelled if isinstance(writes[place], Begin | Prolong | Learn | Issue)}
-        ours -= stopped
+        fenced = _fence(connection, writes, now)
+        stopped = fenced.stopped(writes)
+        ours = fenced.ours - stopped.keys()
         kept: dict[type, list[tuple[int, Write]]] = defaultdict(list)
         for place, write in enumerate(writes):
             if place in ours:
-                kept[type(write)].append((place, _cancelling(write, cancelled.get(place))))
-            elif place in stopped:
-                results[place] = LeaseLost(f"onboarding {write.record.id} was cancelled")
+                kept[type(write)].append((place, _cancelling(write, fenced.cancelled.get(place))))
             else:
-                results[place] = LeaseLost(f"onboarding {write.record.id} is no longer leased by this worker")
+                why = stopped.get(place, "is no longer leased by this worker")
+                results[place] = LeaseLost(f"onboarding {write.record.id} {why}")
         _release(connection, [Released(writes[place].record) for place in stopped], worker, now)
         _close(connection, writes, ours, now)
         for kind, apply in _APPLY.items():
@@ -76,8 +94,12 @@ def record_group(
     return results
 
 
-def _fence(connection: Connection, writes: Sequence[Write], now: datetime) -> tuple[set[int], dict[int, Hold]]:
-    """Return the places of the writes whose records are still this worker's; of those that were cancelled, the hold."""
+def _is_filled_in(write: Write) -> bool:
+    return isinstance(write, Moved) and write.trigger is Trigger.map_fields
+
+
+def _fence(connection: Connection, writes: Sequence[Write], now: datetime) -> _Fenced:
+    """Lock the records of ``writes``, and find out whose they are and what was asked for meanwhile."""
     rows = connection.execute(
         select(
             ONBOARDING.c.id,
@@ -87,6 +109,7 @@ def _fence(connection: Connection, writes: Sequence[Write], now: datetime) -> tu
             ONBOARDING.c.lease_until,
             ONBOARDING.c.hold,
             ONBOARDING.c.sentence,
+            ONBOARDING.c.nudged,
         )
         .where(ONBOARDING.c.id.in_(_touched(writes)))
         .order_by(ONBOARDING.c.id)  # every writer locks in one order, so that no two can wait for each other
@@ -105,7 +128,7 @@ def _fence(connection: Connection, writes: Sequence[Write], now: datetime) -> tu
         for place in ours
         if (row := held[writes[place].record.id]).hold is HoldKind.cancelled
     }
-    return ours, cancelled
+    return _Fenced(ours, cancelled, {place for place in ours if held[writes[place].record.id].nudged})
 
 
 def _cancelling(write: Write, cancelled: Hold | None) -> Write:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, func, insert, select, update
 
 from states.forms import Given
 from states.holds import HoldKind, Reason
-from states.stage import Stage
+from states.stage import Stage, Trigger
 from states.transitions import BY_SOURCE
 from store.cancelling import cancel
 from store.catalogue import AppEntry, Catalogue, CatalogueEntry
@@ -649,6 +649,16 @@ def test_a_leased_record_takes_a_change_that_its_worker_does_not_use_and_is_nudg
         before.due_at,
         "t",
     )
+
+
+def test_a_form_that_a_worker_has_filled_in_by_the_old_mapping_file_is_filled_in_again(engine, take):
+    take(row(**AUTH), templates=[])
+    put(engine, stage=Stage.installing, form=FORM)
+    page = claim(engine, Scope(), worker="w", limit=1, lease=timedelta(minutes=1), now=NOW)
+    take(row(**AUTH), templates=[Given(name="region", value="EU")])
+    record_group(engine, [Moved(page.records[0], Trigger.map_fields, {"answers": []})], worker="w", now=NOW)
+
+    assert (only(engine).stage, only(engine).due_at, only(engine).lease_token) == (Stage.installing, NOW, None)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, update
 
+from states.forms import Given
 from states.holds import Hold, HoldKind, Reason
 from states.machine import TransitionRefused
 from states.stage import Stage, Trigger
+from store.choosing import Chosen
+from store.desk import answer
 from store.engine import reading, writing
 from store.journal import Close, Closing, NewIntent
 from store.leases import claim
@@ -291,6 +294,44 @@ def test_a_nudge_during_the_lease_makes_a_held_record_due_at_once(engine: Engine
 
     held = row(engine, onboarding)
     assert (held.due_at, held.nudged) == (now, False)
+
+
+def test_a_form_that_was_filled_in_with_old_answers_is_filled_in_again(engine: Engine, add: Add, now: datetime) -> None:
+    onboarding = add(stage=Stage.installing)
+    record = take(engine, now)
+    answer(engine, Chosen(), [Given(name="channel", value="#new")], by="ops", now=now)
+
+    (result,) = write(engine, now, Moved(record, Trigger.map_fields, {"answers": []}))
+
+    given_back = row(engine, onboarding)
+    assert isinstance(result, LeaseLost)
+    assert (given_back.stage, given_back.answers, given_back.due_at, given_back.lease_token) == (
+        Stage.installing, None, now, None,
+    )  # fmt: skip
+
+
+def test_a_form_that_is_filled_in_with_the_new_answers_is_filled_in(engine: Engine, add: Add, now: datetime) -> None:
+    onboarding = add(stage=Stage.installing)
+    asleep = take(engine, now)
+    answer(engine, Chosen(), [Given(name="channel", value="#new")], by="ops", now=now)
+    write(engine, now, Moved(asleep, Trigger.map_fields, {"answers": []}))
+
+    record = take(engine, now, worker="w2")
+    assert [one["value"] for one in record.answered] == ["#new"]
+    assert write(engine, now, Moved(record, Trigger.map_fields, {"answers": []})) == [None]
+    assert row(engine, onboarding).stage is Stage.mapped
+
+
+def test_a_nudge_for_a_worker_that_died_stops_nobody_who_has_seen_what_it_was_for(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    onboarding = add(stage=Stage.installing)
+    take(engine, now)
+    answer(engine, Chosen(), [Given(name="channel", value="#new")], by="ops", now=now)
+    later = now + LEASE
+
+    assert write(engine, later, Moved(take(engine, later, worker="w2"), Trigger.map_fields, {"answers": []})) == [None]
+    assert row(engine, onboarding).stage is Stage.mapped
 
 
 def test_waiting_for_the_same_thing_fills_no_history(engine: Engine, add: Add, now: datetime) -> None:
