@@ -118,6 +118,15 @@ _USE_LATE = (
     .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.outcome == Closing.late)
     .values(outcome=bindparam("how"))
 )
+_GIVEN_UP = (
+    update(INTENT)
+    .where(
+        INTENT.c.id == bindparam("intent_id"),
+        INTENT.c.outcome == Closing.late,
+        INTENT.c.trigger == Trigger.authenticate,
+    )
+    .values(outcome=Closing.leftover)
+)
 _TURNED_UP = (
     update(INTENT)
     .where(
@@ -126,6 +135,11 @@ _TURNED_UP = (
         INTENT.c.trigger == Trigger.authenticate,  # of users and completions Alloy itself has only one
     )
     .values(outcome=Closing.leftover, evidence=bindparam("gave"))
+)
+_TOLD = (
+    update(INTENT)
+    .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.outcome == Closing.leftover, INTENT.c.evidence.is_(None))
+    .values(evidence=bindparam("gave"))
 )
 _PROLONG = (
     update(INTENT)
@@ -142,17 +156,22 @@ _MARK_ABSENT = (
 def close_intents(connection: Connection, closes: Sequence[Close], now: datetime) -> None:
     """Close each intent once; one that was answered late and is used now keeps its evidence and its time.
 
-    What a call did that was given up as absent, and was sent all the same by a worker that slept, is a leftover.
+    What a call did that was given up as absent, and was sent all the same by a worker that slept, is a leftover. Of a
+    leftover the id may come yet, and perhaps nobody else knows it.
     """
     if not closes:
         return
     late = [{"intent_id": c.id, "gave": c.evidence} for c in closes if c.outcome is Closing.late]
     if late:
         connection.execute(_TURNED_UP, late)
+        connection.execute(_TOLD, late)
     connection.execute(
         _CLOSE,
         [{"intent_id": c.id, "at": now, "how": c.outcome, "gave": c.evidence} for c in closes],
     )
+    given_up = [{"intent_id": c.id} for c in closes if c.outcome is Closing.absent]
+    if given_up:
+        connection.execute(_GIVEN_UP, given_up)  # the answer came while it was looked for in vain
     adopted = [{"intent_id": c.id, "how": c.outcome} for c in closes if c.outcome is not Closing.late]
     if adopted:
         connection.execute(_USE_LATE, adopted)

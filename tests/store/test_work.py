@@ -225,6 +225,44 @@ def test_a_credential_that_was_given_up_as_absent_and_is_made_all_the_same_is_a_
     assert second.closed_at is None
 
 
+def test_an_installation_that_was_given_up_and_started_again_is_a_leftover_with_the_id_that_came_late(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    add(stage=Stage.authed)
+    asleep = take(engine, now)
+    given_up = begun(engine, asleep, now, Trigger.start_installation)
+    later = now + LEASE
+    awake = take(engine, later, worker="w2")
+    again = NewIntent(awake.id, Trigger.start_installation, "digest", later)
+    write(engine, later, Begin(awake, again, Close(given_up, Closing.leftover)))
+    answer = Close(given_up, Closing.answered, {"installation_id": "i"})
+
+    write(engine, later, Moved(asleep, Trigger.start_installation, {"installation_id": "i", "form": []}, answer))
+
+    first, second = intents(engine)
+    assert (first.outcome, first.evidence) == (Closing.leftover, {"installation_id": "i"})
+    assert second.closed_at is None
+
+
+def test_a_credential_whose_id_came_just_before_it_was_given_up_as_absent_is_a_leftover(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    add(stage=Stage.created)
+    asleep = take(engine, now)
+    given_up = begun(engine, asleep, now, Trigger.authenticate)
+    later = now + LEASE
+    awake = take(engine, later, worker="w2")
+    answer = Close(given_up, Closing.answered, {"credential_id": "c"})
+    write(engine, later, Moved(asleep, Trigger.authenticate, {"credential_id": "c"}, answer))
+
+    again = NewIntent(awake.id, Trigger.authenticate, "digest", later)
+    write(engine, later, Begin(awake, again, Close(given_up, Closing.absent)))
+
+    first, second = intents(engine)
+    assert (first.outcome, first.evidence) == (Closing.leftover, {"credential_id": "c"})
+    assert second.closed_at is None
+
+
 def test_an_answer_at_hand_beats_a_question_still_open(engine: Engine, add: Add, now: datetime) -> None:
     add()
     asleep = take(engine, now)
