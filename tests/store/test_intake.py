@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from pydantic import JsonValue, SecretStr
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Engine, event, func, insert, select, update
 
 from states.forms import Given
 from states.holds import HoldKind, Reason
@@ -15,6 +15,8 @@ from store.catalogue import AppEntry, Catalogue, CatalogueEntry
 from store.choosing import Chosen
 from store.desk import redrive
 from store.engine import make_engine, reading, writing
+from store.erasing import erase
+from store.intake.discard import discard
 from store.intake.take_in import Intake, ListRefused, take_in
 from store.journal import Close, Closing, NewIntent
 from store.leases import claim
@@ -22,6 +24,7 @@ from store.lists.check import check_list, check_rows, read_rows
 from store.lists.rows import CustomerRow, Fault, RawRow, build_row
 from store.models import AUTH_VALUE, BATCH, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
 from store.records import Scope
+from store.standing import find_batch
 from store.vault import Vault, resolve_reference
 from store.work import record_group
 from store.writes import Begin, Moved
@@ -746,6 +749,48 @@ def test_processes_that_take_in_one_list_at_once_add_it_once(database_url, vault
         thread.join()
 
     assert (len(added), sum(added)) == (3, 400)
+
+
+def taken_in_before(engine: Engine, take) -> None:
+    take(row(integration="Slack"))
+
+
+def half_taken_in_before(engine: Engine, take) -> None:
+    def interrupted(_rows: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take(row(integration="Slack"), row(3, username="eve", integration="Slack"), watch=interrupted)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer, who is waited for
+@pytest.mark.parametrize(
+    ("before", "delete"),
+    [
+        (taken_in_before, lambda engine: erase(engine, "ada", now=LATER)),
+        (half_taken_in_before, lambda engine: discard(engine, find_batch(engine, "first"))),
+    ],
+    ids=["erase", "discard"],
+)
+def test_a_customer_who_is_deleted_while_a_list_with_them_is_taken_in_is_taken_in_anew(
+    engine, database_url, take, monkeypatch, before, delete
+):
+    monkeypatch.setattr("store.intake.take_in.CHUNK", 1)
+    before(engine, take)
+    deleted: list[object] = []
+
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if statement.startswith("INSERT INTO onboarding") and not deleted:
+            elsewhere = make_engine(database_url)
+            deleted.append(delete(elsewhere))
+            elsewhere.dispose()
+
+    event.listen(engine, "before_cursor_execute", meanwhile)
+    intake = take(row(**AUTH), batch="second")
+
+    assert deleted == [1]
+    assert outcome(intake) == {"added": 1}
+    assert (only(engine).username, only(engine).integration) == ("ada", "Shopify")
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer, who is waited for
