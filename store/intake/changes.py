@@ -5,6 +5,7 @@ credential is there, answers until the installation is completed; and never whil
 under way, or its answer came late and is still to be used. A row of which one part comes too late changes nothing.
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -197,7 +198,9 @@ def _refuse_if_too_late(known: Known, row: CustomerRow, change: Change, now: dat
 
 def _refuse_late_auth(known: Known, name: str, in_use: bool) -> None:
     if known.stage not in _BEFORE_CREDENTIAL:
-        raise TooLate(f"auth.{name}", "the credential was made from another value", "offboard the customer first")
+        erase = f"`onboard erase {shlex.quote(known.username)}`"
+        anew = f"change it at Alloy, or begin anew with all that is theirs: {erase}, then run the list again"
+        raise TooLate(f"auth.{name}", "the credential was made from another value", anew)
     if known.stage is Stage.created and in_use:
         raise busy(f"auth.{name}")
 

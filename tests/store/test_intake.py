@@ -437,6 +437,14 @@ def test_auth_values_are_not_changed_once_the_credential_is_there(engine, take, 
     assert refusal(take(row(5, **{**AUTH, "auth.shop": "other"}))) == (5, "auth.apiKey")
 
 
+def test_whoever_brings_other_auth_values_too_late_is_told_what_there_is_to_do(engine, take):
+    take(row(username="ada o'hara", **AUTH))
+    put(engine, stage=Stage.authed, credential_id="c")
+    [fault] = take(row(username="ada o'hara", **{**AUTH, "auth.shop": "other"})).refused
+
+    assert "`onboard erase 'ada o'\"'\"'hara'`" in fault.remedy
+
+
 def test_auth_values_are_not_compared_across_a_lost_key(engine, take, tmp_path):
     take(row(**AUTH))
     put(engine, stage=Stage.authed, credential_id="c")
