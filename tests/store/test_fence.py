@@ -1,7 +1,7 @@
 """A worker whose lease is gone writes nothing, of whatever kind: neither when it ran out, nor when another has it."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from sqlalchemy import Engine, select
@@ -14,10 +14,15 @@ from store.leases import claim
 from store.models import CONSENT_LINK, HISTORY, INTENT, ONBOARDING
 from store.records import Record, Scope
 from store.work import record_group
-from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, Write
+from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Prolong, Released, Write
 from tests.store.conftest import LEASE, Add
 
-KINDS = (Begin, Learn, Issue, Moved, Held, Released)
+KINDS = (Begin, Prolong, Learn, Issue, Moved, Held, Released)
+FIRST_INTENT = 1
+
+
+def test_every_kind_of_write_is_tried() -> None:
+    assert set(KINDS) == set(get_args(Write))
 
 
 def taken(engine: Engine, now: datetime, worker: str) -> Record:
@@ -26,10 +31,17 @@ def taken(engine: Engine, now: datetime, worker: str) -> Record:
     return page.records[0]
 
 
+def begin(engine: Engine, record: Record, now: datetime) -> None:
+    """Have the worker write the intent that is going to be prolonged, while the record is its own."""
+    intent = NewIntent(record.id, Trigger.create_user, "digest", now + timedelta(seconds=40))
+    assert record_group(engine, [Begin(record, intent)], worker="w1", now=now) == [FIRST_INTENT]
+
+
 def write_of(kind: type[Write], record: Record, now: datetime) -> Write:
     hold = Hold(HoldKind.operator, Reason.rejected, "refused", None)
     writes: tuple[Write, ...] = (
         Begin(record, NewIntent(record.id, Trigger.create_user, "digest", now + timedelta(seconds=40))),
+        Prolong(record, FIRST_INTENT, now + timedelta(seconds=80)),
         Learn(record, {"snapshot": {"credential-1": ""}}, "learnt something"),
         Issue(record, b"sealed"),
         Moved(record, Trigger.create_user, {"alloy_user_id": "user-1", "adopted": False}),
@@ -59,6 +71,8 @@ def test_a_worker_whose_record_another_has_writes_nothing(
 ) -> None:
     add()
     asleep = taken(engine, now, "w1")
+    if kind is Prolong:
+        begin(engine, asleep, now)
     taken(engine, now + LEASE, "w2")
 
     assert_refused(engine, kind, asleep, now + LEASE)
@@ -70,5 +84,7 @@ def test_a_worker_whose_lease_ran_out_writes_nothing(
 ) -> None:
     add()
     asleep = taken(engine, now, "w1")
+    if kind is Prolong:
+        begin(engine, asleep, now)
 
     assert_refused(engine, kind, asleep, now + LEASE)
