@@ -2,7 +2,7 @@
 
 A record keeps its stage, its evidence and its journal, and nothing at Alloy is touched. One that a worker has is asked
 for: it stands cancelled at once and is claimed by nobody, and whoever holds the lease records the outcome of the call
-that is under way, begins nothing more, and lets go (:mod:`store.work`). What is completed by then stays completed.
+that is under way, begins nothing more, and lets go (:mod:`store.fence`). What is completed by then stays completed.
 """
 
 from collections.abc import Sequence

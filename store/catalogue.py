@@ -17,6 +17,7 @@ from sqlmodel import col
 
 from store.engine import insert, reading, writing
 from store.models import Capability, CatalogueApp, CatalogueIntegration
+from store.outages import outlasting_outages
 
 
 class UnknownIntegration(LookupError):
@@ -116,6 +117,7 @@ def fold(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
+@outlasting_outages
 def load(engine: Engine) -> Catalogue:
     """Read the whole catalogue; empty if none was saved."""
     with reading(engine) as connection:
@@ -136,6 +138,7 @@ def load(engine: Engine) -> Catalogue:
     )
 
 
+@outlasting_outages
 def save_integrations(engine: Engine, integrations: Iterable[CatalogueEntry], now: datetime) -> None:
     """Keep ``integrations`` in place of those known so far: what the account no longer has is forgotten."""
     rows = [
@@ -163,6 +166,7 @@ def save_integrations(engine: Engine, integrations: Iterable[CatalogueEntry], no
             )
 
 
+@outlasting_outages
 def save_app(engine: Engine, app: AppEntry, now: datetime) -> None:
     """Keep what an app's credential asks for."""
     values = {"is_oauth": app.is_oauth, "properties": list(app.properties), "read_at": now}
@@ -171,6 +175,7 @@ def save_app(engine: Engine, app: AppEntry, now: datetime) -> None:
         connection.execute(statement.on_conflict_do_update(index_elements=["app"], set_=values))
 
 
+@outlasting_outages
 def load_capabilities(engine: Engine, host: str) -> dict[str, JsonValue]:
     """Return what was learnt about ``host``; empty if nothing was."""
     with reading(engine) as connection:
@@ -178,6 +183,7 @@ def load_capabilities(engine: Engine, host: str) -> dict[str, JsonValue]:
     return learnt or {}
 
 
+@outlasting_outages
 def save_capabilities(engine: Engine, host: str, learnt: Mapping[str, JsonValue]) -> None:
     """Keep what was learnt about ``host``."""
     values = {"learnt": dict(learnt)}

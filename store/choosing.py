@@ -1,7 +1,8 @@
 """Whom an operator means: the conditions, how many meet them and where they stand, and working through them.
 
 A choice may hold a million records. It is worked through a thousand at a time, each in a transaction of its own: an
-operator's verb that is interrupted has done a part, and is simply given again.
+operator's verb that is interrupted has done a part, and is simply given again. What is applied must do no harm when it
+is applied twice (:mod:`store.outages`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +14,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, fun
 
 from states.holds import HoldKind, Reason
 from states.stage import Stage
-from store.deadlocks import once_more_after_a_deadlock
 from store.engine import reading, writing
 from store.models import CUSTOMER, ONBOARDING
+from store.outages import attempts
 
 CHUNK = 1_000
 
@@ -120,14 +121,18 @@ def in_chunks(engine: Engine, chosen: Select[Any], apply: Callable[[Connection, 
         after = chunk[-1][0]
 
 
-@once_more_after_a_deadlock
 def _apply_to_next(
     engine: Engine, chosen: Select[Any], after: int, apply: Callable[[Connection, Chunk], None]
 ) -> Chunk:
-    with writing(engine) as connection:
-        chunk = connection.execute(
-            chosen.where(ONBOARDING.c.id > after).order_by(ONBOARDING.c.id).limit(CHUNK).with_for_update()
-        ).all()
-        if chunk:
-            apply(connection, chunk)
-    return chunk
+    following = chosen.where(ONBOARDING.c.id > after).order_by(ONBOARDING.c.id).limit(CHUNK).with_for_update()
+    applied: dict[int, Row[Any]] = {}
+    for attempt in attempts():
+        with attempt:
+            with writing(engine) as connection:
+                chunk = connection.execute(following).all()
+                if chunk:
+                    apply(connection, chunk)
+                # Kept over attempts: if a commit only seemed to fail, most of its rows are not chosen any more.
+                applied = {row[0]: row for row in chunk} | applied
+            return [applied[onboarding_id] for onboarding_id in sorted(applied)]
+    raise AssertionError("attempts end with a result or an error")

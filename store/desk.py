@@ -6,51 +6,47 @@ the record is nudged, so that whoever holds it makes it due at once instead of s
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Engine, Row, Update, and_, case, insert, null, select, update
+from sqlalchemy import Connection, Engine, Update, and_, case, insert, null, select, update
 
 from states.forms import Given
 from states.holds import HoldKind
 from states.stage import Stage
 from store.choosing import Chosen, Chunk, in_chunks, standing_still
-from store.deadlocks import once_more_after_a_deadlock
-from store.engine import writing
 from store.intake.holding_back import IS_HELD_BACK
 from store.models import HISTORY, ONBOARDING
 from store.quarantine import let_be_probed
 from store.views import NotFound
 
+_BEFORE_MAPPED = (Stage.new, Stage.created, Stage.authed, Stage.installing)
 _NOT_CANCELLED = ONBOARDING.c.hold.is_distinct_from(HoldKind.cancelled)
 
 
-@once_more_after_a_deadlock
 def answer(engine: Engine, chosen: Chosen, given: Sequence[Given], *, by: str, now: datetime) -> int:
     """Keep answers for the onboardings ``chosen`` that are not mapped yet, and let them go on; return how many.
 
     Raises :class:`store.views.NotFound` if there is none.
     """
-    open_stages = [Stage.new, Stage.created, Stage.authed, Stage.installing]
-    with writing(engine) as connection:
-        rows = connection.execute(
-            select(ONBOARDING.c.id, ONBOARDING.c.stage, ONBOARDING.c.answered)
-            .where(*chosen.conditions(), ONBOARDING.c.stage.in_(open_stages), _NOT_CANCELLED)
-            .order_by(ONBOARDING.c.id)
-            .with_for_update()
-        ).all()
-        if not rows:
-            raise NotFound("nobody who matches is waiting for an answer: they are mapped already, or not on any list")
-        for onboarding_id, _, answered in rows:
+    names = ", ".join(sorted({one.name for one in given}))
+
+    def apply(connection: Connection, chunk: Chunk) -> None:
+        for onboarding_id, _, answered in chunk:
             connection.execute(
                 update(ONBOARDING).where(ONBOARDING.c.id == onboarding_id).values(answered=_merged(answered, given))
             )
-        ids = [row[0] for row in rows]
-        names = ", ".join(sorted({one.name for one in given}))
+        ids = [row[0] for row in chunk]
         connection.execute(_let_go(ids, now))
         let_be_probed(connection, ids, now)
-        _remember(connection, rows, f"answered by {by}: {names}", now)
-    return len(rows)
+        _remember(connection, chunk, f"answered by {by}: {names}", now)
+
+    whom = select(ONBOARDING.c.id, ONBOARDING.c.stage, ONBOARDING.c.answered).where(
+        *chosen.conditions(), ONBOARDING.c.stage.in_(_BEFORE_MAPPED), _NOT_CANCELLED
+    )
+    number = sum(len(chunk) for chunk in in_chunks(engine, whom, apply))
+    if number == 0:
+        raise NotFound("nobody who matches is waiting for an answer: they are mapped already, or not on any list")
+    return number
 
 
 def redrive(engine: Engine, chosen: Chosen, *, by: str, now: datetime) -> int:
@@ -70,27 +66,23 @@ def redrive(engine: Engine, chosen: Chosen, *, by: str, now: datetime) -> int:
     return sum(len(chunk) for chunk in in_chunks(engine, whom, apply))
 
 
-@once_more_after_a_deadlock
 def renew_links(engine: Engine, chosen: Chosen, *, by: str, now: datetime) -> int:
     """Have new consent links issued for ``chosen``; return how many. A consent already given still counts."""
-    with writing(engine) as connection:
-        rows = connection.execute(
-            select(ONBOARDING.c.id, ONBOARDING.c.stage)
-            .where(
-                *chosen.conditions(),
-                ONBOARDING.c.stage == Stage.created,
-                ONBOARDING.c.link_issued_at.is_not(None),
-                ONBOARDING.c.lease_token.is_(None),
-                _NOT_CANCELLED,
-            )
-            .order_by(ONBOARDING.c.id)
-            .with_for_update()
-        ).all()
-        ids = [row[0] for row in rows]
+
+    def apply(connection: Connection, chunk: Chunk) -> None:
+        ids = [row[0] for row in chunk]
         connection.execute(update(ONBOARDING).where(ONBOARDING.c.id.in_(ids)).values(link_issued_at=None))
         connection.execute(_let_go(ids, now))
-        _remember(connection, rows, f"a new consent link, says {by}", now)
-    return len(rows)
+        _remember(connection, chunk, f"a new consent link, says {by}", now)
+
+    whom = select(ONBOARDING.c.id, ONBOARDING.c.stage).where(
+        *chosen.conditions(),
+        ONBOARDING.c.stage == Stage.created,
+        ONBOARDING.c.link_issued_at.is_not(None),
+        ONBOARDING.c.lease_token.is_(None),
+        _NOT_CANCELLED,
+    )
+    return sum(len(chunk) for chunk in in_chunks(engine, whom, apply))
 
 
 def _let_go(ids: Sequence[int], now: datetime) -> Update:
@@ -120,10 +112,20 @@ def _merged(answered: Sequence[dict[str, JsonValue]], given: Sequence[Given]) ->
     return list(merged.values())
 
 
-def _remember(connection: Connection, rows: Sequence[Row[Any]], sentence: str, now: datetime) -> None:
-    if not rows:
-        return
-    connection.execute(
-        insert(HISTORY),
-        [{"onboarding_id": row[0], "at": now, "stage": row[1], "sentence": sentence, "worker": ""} for row in rows],
+def _remember(connection: Connection, chunk: Chunk, sentence: str, now: datetime) -> None:
+    ids = [row[0] for row in chunk]
+    told = connection.scalars(  # by a commit that only seemed to fail
+        select(HISTORY.c.onboarding_id).where(
+            HISTORY.c.onboarding_id.in_(ids), HISTORY.c.at == now, HISTORY.c.sentence == sentence
+        )
     )
+    stages = {row[0]: row[1] for row in chunk}
+    untold = sorted(stages.keys() - set(told))
+    if untold:
+        connection.execute(
+            insert(HISTORY),
+            [
+                {"onboarding_id": one, "at": now, "stage": stages[one], "sentence": sentence, "worker": ""}
+                for one in untold
+            ],
+        )

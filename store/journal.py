@@ -11,10 +11,11 @@ from datetime import datetime
 from enum import StrEnum, auto
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Exists, and_, bindparam, exists, insert, or_, select, update
 
 from states.stage import Trigger
-from store.models import INTENT
+from states.transitions import TRANSITIONS
+from store.models import INTENT, ONBOARDING
 
 
 class Closing(StrEnum):
@@ -51,6 +52,21 @@ class Close:
     id: int
     outcome: Closing
     evidence: dict[str, JsonValue] | None = None
+
+
+UNSETTLED = or_(INTENT.c.closed_at.is_(None), INTENT.c.outcome == Closing.late)
+"""The condition on an intent whose onboarding will look up what it did, or use the answer that came late."""
+
+
+def is_unsettled() -> Exists:
+    """Return the condition on an onboarding that a call of its stage may have done already what is still to be done.
+
+    Whoever claims it next adopts what the call did, so the values that it was sent with are in use until then.
+    """
+    of_its_stage = or_(
+        *(and_(ONBOARDING.c.stage == one.source, INTENT.c.trigger == one.trigger) for one in TRANSITIONS)
+    )
+    return exists().where(INTENT.c.onboarding_id == ONBOARDING.c.id, of_its_stage, UNSETTLED)
 
 
 def open_intents(connection: Connection, intents: Sequence[NewIntent], now: datetime) -> list[int]:
@@ -102,6 +118,15 @@ _USE_LATE = (
     .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.outcome == Closing.late)
     .values(outcome=bindparam("how"))
 )
+_GIVEN_UP = (
+    update(INTENT)
+    .where(
+        INTENT.c.id == bindparam("intent_id"),
+        INTENT.c.outcome == Closing.late,
+        INTENT.c.trigger == Trigger.authenticate,
+    )
+    .values(outcome=Closing.leftover)
+)
 _TURNED_UP = (
     update(INTENT)
     .where(
@@ -110,6 +135,11 @@ _TURNED_UP = (
         INTENT.c.trigger == Trigger.authenticate,  # of users and completions Alloy itself has only one
     )
     .values(outcome=Closing.leftover, evidence=bindparam("gave"))
+)
+_TOLD = (
+    update(INTENT)
+    .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.outcome == Closing.leftover, INTENT.c.evidence.is_(None))
+    .values(evidence=bindparam("gave"))
 )
 _PROLONG = (
     update(INTENT)
@@ -126,17 +156,22 @@ _MARK_ABSENT = (
 def close_intents(connection: Connection, closes: Sequence[Close], now: datetime) -> None:
     """Close each intent once; one that was answered late and is used now keeps its evidence and its time.
 
-    What a call did that was given up as absent, and was sent all the same by a worker that slept, is a leftover.
+    What a call did that was given up as absent, and was sent all the same by a worker that slept, is a leftover. Of a
+    leftover the id may come yet, and perhaps nobody else knows it.
     """
     if not closes:
         return
     late = [{"intent_id": c.id, "gave": c.evidence} for c in closes if c.outcome is Closing.late]
     if late:
         connection.execute(_TURNED_UP, late)
+        connection.execute(_TOLD, late)
     connection.execute(
         _CLOSE,
         [{"intent_id": c.id, "at": now, "how": c.outcome, "gave": c.evidence} for c in closes],
     )
+    given_up = [{"intent_id": c.id} for c in closes if c.outcome is Closing.absent]
+    if given_up:
+        connection.execute(_GIVEN_UP, given_up)  # the answer came while it was looked for in vain
     adopted = [{"intent_id": c.id, "how": c.outcome} for c in closes if c.outcome is not Closing.late]
     if adopted:
         connection.execute(_USE_LATE, adopted)

@@ -33,6 +33,7 @@ class Outlook:
 
     next_due_at: datetime | None
     leased: int
+    """Only those that can be claimed as soon as their lease ends: whoever waits for that must not wait in vain."""
     leased_until: datetime | None
 
 
@@ -132,7 +133,7 @@ def outlook(engine: Engine, scope: Scope) -> Outlook:
                 select(func.min(ONBOARDING.c.due_at)).where(
                     ONBOARDING.c.stage == stage,
                     ONBOARDING.c.due_at.is_not(None),
-                    ONBOARDING.c.lease_token.is_(None),
+                    or_(ONBOARDING.c.lease_token.is_(None), ONBOARDING.c.due_at > ONBOARDING.c.lease_until),
                     *_within(scope),
                 )
             )
@@ -141,7 +142,8 @@ def outlook(engine: Engine, scope: Scope) -> Outlook:
         leased, until = connection.execute(
             select(func.count(), func.max(ONBOARDING.c.lease_until)).where(
                 ONBOARDING.c.lease_token.is_not(None),
-                ONBOARDING.c.due_at.is_not(None),  # cancelled meanwhile: nobody claims it, even if its worker died
+                # Without a due time it was cancelled meanwhile: nobody claims it, even if its worker died.
+                ONBOARDING.c.due_at <= ONBOARDING.c.lease_until,
                 *_within(scope),
             )
         ).one()
@@ -205,6 +207,7 @@ _TAKE = (
         lease_token=bindparam("token"),
         lease_owner=bindparam("worker"),
         lease_until=bindparam("until"),
+        nudged=False,  # whoever claims it sees all that was asked for so far
         version=ONBOARDING.c.version + 1,
     )
     .returning(ONBOARDING.c.id)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, or_, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from states.stage import Stage
 from states.transitions import BY_SOURCE
-from store.journal import Closing
+from store.journal import UNSETTLED
 from store.models import AUTH_VALUE, BATCH, CUSTOMER, INTENT, ONBOARDING
 from store.records import OpenIntent, Record, Sibling
 
@@ -71,7 +71,7 @@ def _add_intents(connection: Connection, records: Sequence[Record], stage: Stage
         .where(
             INTENT.c.onboarding_id.in_(of),
             INTENT.c.trigger == BY_SOURCE[stage].trigger,
-            or_(INTENT.c.closed_at.is_(None), INTENT.c.outcome == Closing.late),
+            UNSETTLED,
         )
         .order_by(INTENT.c.id)
     )  # fmt: skip

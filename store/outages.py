@@ -1,7 +1,9 @@
 """A database that is away for some seconds: it is restarted, fails over, or is locked by somebody for long.
 
 Work that outlasts this is one transaction that does no harm when it is carried out twice: a commit that was reported
-as failed may have happened. Outcomes are fenced by the record's version, intents find themselves again.
+as failed may have happened. Outcomes are fenced by the record's version, intents find themselves again, and what an
+operator's verb has reached before is counted once. A deadlock passes likewise: PostgreSQL ends one of two transactions
+that wait for each other, which has then changed nothing.
 """
 
 from collections.abc import Callable, Iterator

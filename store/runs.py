@@ -6,11 +6,16 @@ from sqlalchemy import Engine, insert, update
 
 from store.engine import writing
 from store.models import RUN
+from store.outages import outlasting_outages
 from store.records import Scope
 
 
+@outlasting_outages
 def begin_run(engine: Engine, scope: Scope, now: datetime) -> int:
-    """Note that a run over ``scope`` has begun; return its id."""
+    """Note that a run over ``scope`` has begun; return its id.
+
+    A commit that only seems to fail leaves a second note, of a run that cost nothing.
+    """
     with writing(engine) as connection:
         result = connection.execute(
             insert(RUN).values(batch_id=scope.batch_id, started_at=now, calls=0, seconds=0.0).returning(RUN.c.id)
@@ -19,6 +24,7 @@ def begin_run(engine: Engine, scope: Scope, now: datetime) -> int:
     return run_id
 
 
+@outlasting_outages
 def update_run(engine: Engine, run_id: int, *, calls: int, seconds: float) -> None:
     """Note what the run has cost so far."""
     with writing(engine) as connection:

@@ -84,10 +84,15 @@ def standing(database: Database, batch: str | None = None) -> Standing:
     [(calls, seconds)] = ask(
         database, "SELECT coalesce(sum(calls), 0), coalesce(sum(seconds), 0) FROM run", of_batch, **of
     )
-    # The words are those of `store.journal.Closing`: a start whose effect could not be found, or a late answer.
+    # The words are those of `store.journal.Closing`: a start whose effect could not be found, or a late answer. Nobody
+    # looks for what a call did whose record was cancelled.
     [(leftovers,)] = ask(
         database,
-        "SELECT count(*) FROM intent WHERE outcome IN ('leftover', 'late')",
+        """
+        SELECT count(*) FROM intent WHERE (outcome IN ('leftover', 'late') OR (closed_at IS NULL AND EXISTS (
+            SELECT 1 FROM onboarding WHERE onboarding.id = intent.onboarding_id AND onboarding.hold = 'cancelled'
+        )))
+        """,
         "AND onboarding_id IN (SELECT id FROM onboarding WHERE batch_id = :batch_id)" if of else "",
         **of,
     )

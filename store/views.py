@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Engine, func, or_, select
+from sqlalchemy import ColumnElement, Engine, and_, func, or_, select
 
 from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
@@ -115,7 +115,8 @@ class Leftover:
     integration_id: str | None
     trigger: Trigger
     called_at: datetime
-    outcome: Closing
+    outcome: Closing | None
+    """None: nothing is known of it, and nobody looks, since the onboarding was cancelled."""
     installation_id: str | None
     """What is used instead."""
     credential_id: str | None
@@ -185,7 +186,8 @@ def links(engine: Engine, *, batch: str | None = None) -> list[Link]:
 
 def leftovers(engine: Engine, *, batch: str | None = None) -> list[Leftover]:
     """Return what :class:`Standing` counts as leftovers, the oldest call first."""
-    conditions: list[ColumnElement[bool]] = [INTENT.c.outcome.in_((Closing.leftover, Closing.late))]
+    abandoned = and_(INTENT.c.closed_at.is_(None), ONBOARDING.c.hold == HoldKind.cancelled)
+    conditions: list[ColumnElement[bool]] = [or_(INTENT.c.outcome.in_((Closing.leftover, Closing.late)), abandoned)]
     if batch is not None:
         conditions.append(ONBOARDING.c.batch_id == find_batch(engine, batch))
     with reading(engine) as connection:
@@ -201,7 +203,7 @@ def leftovers(engine: Engine, *, batch: str | None = None) -> list[Leftover]:
             .where(*conditions)
             .order_by(INTENT.c.id)
         ).all()  # fmt: skip
-    return [Leftover(**{**row._asdict(), "outcome": Closing(row.outcome)}) for row in rows]
+    return [Leftover(**{**row._asdict(), "outcome": row.outcome and Closing(row.outcome)}) for row in rows]
 
 
 def story(engine: Engine, username: str) -> Story:

@@ -3,13 +3,12 @@
 import getpass
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deployments.cli.answers import Answers, read_answers, take_apart, who_lacks
-from deployments.cli.opening import open_database
+from deployments.cli.opening import open_database, time_by
 from deployments.cli.report import print_json
 from deployments.cli.whom import (
     AtStage,
@@ -29,6 +28,8 @@ from deployments.cli.wording import command, count, printable
 from states.holds import HoldKind
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Engine
 
 
@@ -79,8 +80,8 @@ def redrive(
     from store.choosing import preview, standing_still
     from store.desk import redrive as let_go
 
-    now = datetime.now(UTC)
     with open_database() as engine:
+        now = time_by(engine)
         chosen = wanted.look_up(engine, now)
         found = preview(engine, standing_still(chosen), now)
         if as_json and not (yes and found.total):
@@ -93,14 +94,14 @@ def redrive(
         say_what_would_be_done(found, "tried again")
         if not yes:
             typer.confirm("Go on?", abort=True, err=True)
-        number = let_go(engine, chosen, by=operator(), now=now)
+        number = let_go(engine, chosen, by=operator(), now=time_by(engine))
     if as_json:
         print_json(as_object("redrive", found, done=number))
     else:
         typer.echo(f"{count(number, 'onboarding is', 'onboardings are')} let go. To move on: {command('resume')}")
 
 
-def _say_who_is_cancelled(engine: "Engine", wanted: Wanted, now: datetime) -> None:
+def _say_who_is_cancelled(engine: "Engine", wanted: Wanted, now: "datetime") -> None:
     from store.choosing import preview, standing_still
 
     if wanted.hold is None:
@@ -122,7 +123,7 @@ def _keep(engine: "Engine", chosen: Sequence[tuple[str, str]], answers: Answers)
     from store.choosing import Chosen
     from store.desk import answer as keep
 
-    by, now = operator(), datetime.now(UTC)
+    by, now = operator(), time_by(engine)
     return sum(
         keep(engine, Chosen(username=username, integration=integration), answers, by=by, now=now)
         for username, integration in chosen

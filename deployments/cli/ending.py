@@ -1,14 +1,13 @@
 """The verbs that end something: an onboarding that is not wanted any more, or all that we hold about a customer."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deployments.cli.act import operator
 from deployments.cli.exits import ExitCode, Refused
-from deployments.cli.opening import open_database
+from deployments.cli.opening import open_database, time_by
 from deployments.cli.report import print_json
 from deployments.cli.whom import (
     AtStage,
@@ -56,8 +55,8 @@ def cancel(
     from store.cancelling import cancel as end
     from store.choosing import preview, under_way
 
-    now = datetime.now(UTC)
     with open_database() as engine:
+        now = time_by(engine)
         chosen = wanted.look_up(engine, now)
         found = preview(engine, under_way(chosen), now)
         if as_json and not (yes and found.total):
@@ -69,7 +68,7 @@ def cancel(
         say_what_would_be_done(found, "cancelled, their auth values and consent links deleted")
         if not yes:
             typer.confirm("Go on?", abort=True, err=True)
-        cancelled = end(engine, chosen, by=operator(), now=now)
+        cancelled = end(engine, chosen, by=operator(), now=time_by(engine))
     if as_json:
         print_json(as_object("cancel", found, done=cancelled.number))
     else:
@@ -101,7 +100,7 @@ def erase(
             typer.confirm("Go on?", abort=True, err=True)
         if yes or not as_json:
             try:
-                number = delete(engine, username, now=datetime.now(UTC))
+                number = delete(engine, username, now=time_by(engine))
             except StillLeased as busy:
                 raise Refused(ExitCode.bad_input, "busy", str(busy)) from None
     if as_json:

@@ -12,7 +12,7 @@ import typer
 
 from deployments.cli.exits import ExitCode
 from deployments.cli.half_in import remedies
-from deployments.cli.opening import open_database, open_to_ask, read_settings
+from deployments.cli.opening import open_database, open_to_ask, read_settings, time_by
 from deployments.cli.report import counts_object, failed_so_often, folded, print_json, print_standing, quoted
 from deployments.cli.wording import ago, ahead, command, count, printable
 from states.holds import HoldKind
@@ -110,24 +110,32 @@ def leftovers(batch: Batch = None, as_json: Json = False) -> None:
     with open_database() as engine:
         found = read_leftovers(engine, batch=batch)
     if as_json:
-        print_json([{**_plain(one), "why": WHY_LEFT[one.outcome]} for one in found])
+        print_json([{**_plain(one), "why": _why_left(one)} for one in found])
         return
     for one in found:
         _print_leftover(one)
     typer.echo(f"{count(len(found), 'suspected leftover')} at Alloy, which does no harm.")
 
 
-WHY_LEFT = {
+_WHY_LEFT = {
+    None: "no answer came, and nobody looks for it since the onboarding was cancelled; to have it looked up, and the "
+    "onboarding go on: `onboard redrive --hold cancelled`",
     "leftover": "no answer came, and what the call did could not be found at Alloy: it was made again",
     "late": "the answer came too late: another worker had taken the record over",
 }
 """By outcome of the call."""
 
 
+def _why_left(one: "Leftover") -> str:
+    if one.outcome == "leftover" and one.evidence:
+        return "the answer came too late: the call had been given up by then"
+    return _WHY_LEFT[one.outcome]
+
+
 def _print_leftover(one: "Leftover") -> None:
     typer.echo(f"{printable(one.username)} · {printable(one.integration)} · batch {printable(one.batch)}")
     typer.echo(f"  {one.trigger} of {one.called_at:%Y-%m-%d %H:%M:%S} UTC")
-    for line in folded(WHY_LEFT[one.outcome], 2):
+    for line in folded(_why_left(one), 2):
         typer.echo(line)
     for title, value in (
         ("user at Alloy", one.alloy_user_id),
@@ -174,8 +182,6 @@ def _say_which_are_lost(lost: "list[Link]") -> None:
 
 
 def _renew(engine: "Engine", usernames: list[str]) -> None:
-    from datetime import UTC
-
     from deployments.cli.act import operator
     from store.choosing import Chosen
     from store.desk import renew_links
@@ -184,7 +190,7 @@ def _renew(engine: "Engine", usernames: list[str]) -> None:
     for username in usernames:
         find_customer(engine, username)
     for username in usernames:
-        number = renew_links(engine, Chosen(username=username), by=operator(), now=datetime.now(UTC))
+        number = renew_links(engine, Chosen(username=username), by=operator(), now=time_by(engine))
         typer.echo(f"{printable(username)}: {count(number, 'link')} to be issued anew", err=True)
     typer.echo(f"the new links are issued by: {command('resume')}", err=True)
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from deployments.cli.exits import ExitCode, Fault, Refused
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Engine
 
     from flows.settings import Settings
@@ -63,6 +65,16 @@ def open_database(settings: "Settings | None" = None) -> Iterator["Engine"]:
         yield engine
     finally:
         engine.dispose()
+
+
+def time_by(engine: "Engine") -> "datetime":
+    """Return the time by the database's clock: one that workers on other machines reckon their leases by (D10).
+
+    Asked anew after a prompt, before which somebody may have sat for an hour.
+    """
+    from store.engine import time_of
+
+    return time_of(engine)
 
 
 @contextmanager

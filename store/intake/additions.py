@@ -1,18 +1,38 @@
 """Adds what is new in a list: customers, onboardings at the first stage, their sealed auth values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+import stamina
 from sqlalchemy import Connection, exists, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from states.stage import Stage
 from store.intake.taking import Asked, Taking, sealed_rows
+from store.journal import is_unsettled
 from store.lists.rows import CustomerRow
 from store.many_rows import insert_many
-from store.models import CUSTOMER, INTENT, ONBOARDING, AuthValue, Customer, History, Onboarding
+from store.models import CUSTOMER, ONBOARDING, AuthValue, Customer, History, Onboarding
 from store.vault import Vault
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_NO_SUCH_KEY = "23503"
+
+
+def once_more_with_customers_who_are_there(work: Callable[P, T]) -> Callable[P, T]:
+    """Carry ``work``, one transaction, out again if a customer was deleted between our look and what we add to them.
+
+    Their row is not locked by the look: a worker has it in hand at every claim, and the intake waits for nobody.
+    """
+    return stamina.retry(on=_is_gone, attempts=10, timeout=None, wait_initial=0.02, wait_max=1)(work)
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, IntegrityError) and getattr(error.orig, "sqlstate", None) == _NO_SUCH_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +90,7 @@ def _present(
 def _name(connection: Connection, customer_id: int, full_name: str, now: datetime) -> None:
     in_use = exists().where(
         ONBOARDING.c.customer_id == CUSTOMER.c.id,
-        or_(
-            ONBOARDING.c.lease_until > now,
-            exists().where(INTENT.c.onboarding_id == ONBOARDING.c.id, INTENT.c.closed_at.is_(None)),
-        ),
+        or_(ONBOARDING.c.lease_until > now, is_unsettled()),
     )
     free = (
         select(CUSTOMER.c.id)

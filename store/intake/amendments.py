@@ -7,13 +7,14 @@ is a worker's, and two that wait for each other would both be thrown out by the 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, select, update
+from sqlalchemy import Connection, Select, delete, select, update
 from sqlalchemy import insert as plain_insert
 
 from store.intake.changes import Change, Known, TooLate, busy, decide
 from store.intake.taking import Asked, Taking, sealed_rows
+from store.journal import is_unsettled
 from store.lists.rows import CustomerRow
-from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
+from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, ONBOARDING
 from store.quarantine import let_be_probed
 
 _KNOWN = (
@@ -22,7 +23,7 @@ _KNOWN = (
     ONBOARDING.c.stage, ONBOARDING.c.hold, ONBOARDING.c.reason, ONBOARDING.c.lease_until, ONBOARDING.c.version,
     ONBOARDING.c.columns, ONBOARDING.c.given, ONBOARDING.c.answered, ONBOARDING.c.form, ONBOARDING.c.auth_names,
     ONBOARDING.c.auth_digest,
-    exists().where(INTENT.c.onboarding_id == ONBOARDING.c.id, INTENT.c.closed_at.is_(None)),
+    is_unsettled(),
 )  # fmt: skip
 """In the order of the fields of :class:`store.intake.changes.Known`."""
 

@@ -2,9 +2,10 @@
 
 The rule: a value may be changed until it was used. A full name until the user is created, auth values until the
 credential is there, answers until the installation is completed; and never while a call that uses the value may be
-under way. A row of which one part comes too late changes nothing.
+under way, or its answer came late and is still to be used. A row of which one part comes too late changes nothing.
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -59,7 +60,8 @@ class Known:
     form: list[dict[str, JsonValue]] | None
     auth_names: list[str]
     auth_digest: str
-    has_open_intent: bool
+    is_unsettled: bool
+    """A call of its stage was sent whose outcome is not known, or whose answer came late and is not used yet."""
 
     def is_leased(self, now: datetime) -> bool:
         """Tell whether a worker has it; one whose lease ran out can write no more."""
@@ -178,7 +180,7 @@ def _merged_auth(known: Known, row: CustomerRow, around: Circumstances) -> dict[
 
 
 def _refuse_if_too_late(known: Known, row: CustomerRow, change: Change, now: datetime) -> None:
-    in_use = known.is_leased(now) or known.has_open_intent
+    in_use = known.is_leased(now) or known.is_unsettled
     if known.hold is HoldKind.cancelled:
         raise TooLate("", "its onboarding was cancelled", "let it go on with `onboard redrive --hold cancelled` first")
     if change.full_name is not None:
@@ -196,7 +198,9 @@ def _refuse_if_too_late(known: Known, row: CustomerRow, change: Change, now: dat
 
 def _refuse_late_auth(known: Known, name: str, in_use: bool) -> None:
     if known.stage not in _BEFORE_CREDENTIAL:
-        raise TooLate(f"auth.{name}", "the credential was made from another value", "offboard the customer first")
+        erase = f"`onboard erase {shlex.quote(known.username)}`"
+        anew = f"change it at Alloy, or begin anew with all that is theirs: {erase}, then run the list again"
+        raise TooLate(f"auth.{name}", "the credential was made from another value", anew)
     if known.stage is Stage.created and in_use:
         raise busy(f"auth.{name}")
 

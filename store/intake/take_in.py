@@ -17,7 +17,7 @@ from states.holds import HoldKind, Reason
 from states.stage import Stage
 from store.catalogue import Catalogue
 from store.engine import writing
-from store.intake.additions import add_customers, add_onboardings
+from store.intake.additions import add_customers, add_onboardings, once_more_with_customers_who_are_there
 from store.intake.amendments import amend, changes, find, read_known, sealed_of
 from store.intake.changes import Circumstances, Known
 from store.intake.holding_back import Entered, Listed, enter, let_go, note
@@ -138,6 +138,7 @@ class _Taker:
         self._entered = entered
 
     @outlasting_outages
+    @once_more_with_customers_who_are_there
     def _write(self, chunk: Sequence[CustomerRow], *, is_last: bool) -> tuple[Entered, Intake]:
         token = self._entered.token if self._entered is not None else None
         of_chunk = Intake()

@@ -9,7 +9,7 @@ from store.models import CUSTOMER, ONBOARDING
 def names_on_record(engine: Engine, username: str, integration_id: str, folded_name: str) -> frozenset[str]:
     """Return the names of the auth values that were sealed for this onboarding, if there is one.
 
-    A list that ``onboard export`` wrote has them blank: what is sealed is used when its rows come back.
+    A list may leave them blank when its rows come back: what is sealed is used.
     """
     with reading(engine) as connection:
         names = connection.scalars(

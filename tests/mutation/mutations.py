@@ -94,7 +94,7 @@ IN_THE_STEPS = (
 IN_THE_STORE = (
     Mutation(
         name="no intent is written before the call",
-        file="store/work.py",
+        file="store/beginnings.py",
         was="return open_intents(connection, [write.intent for write in writes], now)",
         becomes="return [0 for _ in writes]",
         tests=(LOST_CREDENTIAL,),
@@ -108,21 +108,21 @@ IN_THE_STORE = (
     ),
     Mutation(
         name="the fence does not ask whose lease it is",
-        file="store/work.py",
+        file="store/fence.py",
         was="(row.lease_token, row.stage, row.version) ==",
         becomes="(write.record.token, write.record.stage, write.record.version) ==",
         tests=(f"{FENCE}::test_a_worker_whose_record_another_has_writes_nothing[sqlite-Begin]",),
     ),
     Mutation(
         name="the fence does not ask whether the lease ran out",
-        file="store/work.py",
+        file="store/fence.py",
         was="row.lease_until > now",
         becomes="row.lease_until is not None",
         tests=(f"{FENCE}::test_a_worker_whose_lease_ran_out_writes_nothing[sqlite-Begin]",),
     ),
     Mutation(
         name="an outcome is written without compare-and-set",
-        file="store/work.py",
+        file="store/fence.py",
         was="""        ONBOARDING.c.stage == bindparam("of_stage"),
         ONBOARDING.c.lease_token == bindparam("of_token"),
         ONBOARDING.c.version == bindparam("of_version"),
@@ -146,7 +146,7 @@ IN_THE_STORE = (
     ),
     Mutation(
         name="outcomes lock in any order",
-        file="store/work.py",
+        file="store/fence.py",
         was=".order_by(ONBOARDING.c.id)",
         becomes="",
         tests=(f"{CIRCLES}::test_no_two_writers_wait_for_each_other[recording-postgresql]",),
@@ -160,7 +160,7 @@ IN_THE_STORE = (
     ),
     Mutation(
         name="auth values outlive the credential",
-        file="store/work.py",
+        file="store/outcomes.py",
         was="connection.execute(delete(AUTH_VALUE).where(AUTH_VALUE.c.onboarding_id.in_(ids)))",
         becomes="pass",
         tests=(f"{WORK}::test_auth_values_are_deleted_once_the_credential_is_there[sqlite]",),

@@ -19,7 +19,7 @@ from store.leases import claim, outlook, release
 from store.models import AUTH_VALUE, CONSENT_LINK, HISTORY, INTENT, ONBOARDING
 from store.records import Record, Scope
 from store.standing import NotFound
-from store.views import links
+from store.views import leftovers, links
 from store.work import record_group
 from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, TakeTurn, Write
 from tests.store.conftest import LEASE, Add
@@ -233,6 +233,22 @@ def test_an_unknown_outcome_stays_open_beside_the_cancelling(engine: Engine, add
     write(engine, now, Held(record, hold, attempts=1))
 
     assert [one.outcome for one in intents(engine)] == [None]
+
+
+def test_what_an_unknown_outcome_left_is_suspected_for_as_long_as_nobody_looks_for_it(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    add()
+    record = take(engine, now)
+    write(engine, now, Begin(record, intent(record, now)))
+    assert leftovers(engine) == []
+    stop(engine, now)
+    release(engine, [record.token])
+
+    [left] = leftovers(engine)
+    assert (left.trigger, left.called_at, left.outcome) == (Trigger.create_user, now, None)
+    redrive(engine, Chosen(hold=HoldKind.cancelled), by="ops", now=now)
+    assert leftovers(engine) == []
 
 
 def test_a_record_that_is_given_back_after_the_cancelling_is_not_due(engine: Engine, add: Add, now: datetime) -> None:

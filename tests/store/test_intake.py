@@ -3,22 +3,31 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from pydantic import SecretStr
-from sqlalchemy import Engine, func, insert, select, update
+from pydantic import JsonValue, SecretStr
+from sqlalchemy import Engine, event, func, insert, select, update
 
 from states.forms import Given
 from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
+from states.transitions import BY_SOURCE
 from store.cancelling import cancel
 from store.catalogue import AppEntry, Catalogue, CatalogueEntry
 from store.choosing import Chosen
 from store.desk import redrive
 from store.engine import make_engine, reading, writing
+from store.erasing import erase
+from store.intake.discard import discard
 from store.intake.take_in import Intake, ListRefused, take_in
+from store.journal import Close, Closing, NewIntent
+from store.leases import claim
 from store.lists.check import check_list, check_rows, read_rows
 from store.lists.rows import CustomerRow, Fault, RawRow, build_row
 from store.models import AUTH_VALUE, BATCH, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
+from store.records import Scope
+from store.standing import find_batch
 from store.vault import Vault, resolve_reference
+from store.work import record_group
+from store.writes import Begin, Moved
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -108,15 +117,30 @@ def lease(engine: Engine, until: datetime = LATER + timedelta(minutes=1)) -> Non
 
 def open_intent(engine: Engine) -> None:
     with writing(engine) as connection:
+        onboarding_id, stage = connection.execute(select(ONBOARDING.c.id, ONBOARDING.c.stage)).one()
         connection.execute(
             insert(INTENT).values(
-                onboarding_id=connection.scalar(select(ONBOARDING.c.id)),
-                trigger=Trigger.authenticate,
+                onboarding_id=onboarding_id,
+                trigger=BY_SOURCE[stage].trigger,
                 digest="",
                 opened_at=NOW,
                 settled_at=NOW,
             )
         )
+
+
+def answer_late(engine: Engine, evidence: dict[str, JsonValue]) -> None:
+    """Have a worker call what leaves the stage, and sleep past its lease before it hands the answer in."""
+    page = claim(engine, Scope(), worker="w", limit=1, lease=timedelta(minutes=1), now=NOW)
+    assert page is not None
+    [asleep] = page.records
+    trigger = BY_SOURCE[asleep.stage].trigger
+    [intent] = record_group(
+        engine, [Begin(asleep, NewIntent(asleep.id, trigger, "", settled_at=NOW))], worker="w", now=NOW
+    )
+    assert isinstance(intent, int)
+    answered = Moved(asleep, trigger, dict(evidence), Close(intent, Closing.answered, evidence))
+    record_group(engine, [answered], worker="w", now=LATER)
 
 
 def put_at_alloy(engine: Engine) -> None:
@@ -413,6 +437,14 @@ def test_auth_values_are_not_changed_once_the_credential_is_there(engine, take, 
     assert refusal(take(row(5, **{**AUTH, "auth.shop": "other"}))) == (5, "auth.apiKey")
 
 
+def test_whoever_brings_other_auth_values_too_late_is_told_what_there_is_to_do(engine, take):
+    take(row(username="ada o'hara", **AUTH))
+    put(engine, stage=Stage.authed, credential_id="c")
+    [fault] = take(row(username="ada o'hara", **{**AUTH, "auth.shop": "other"})).refused
+
+    assert "`onboard erase 'ada o'\"'\"'hara'`" in fault.remedy
+
+
 def test_auth_values_are_not_compared_across_a_lost_key(engine, take, tmp_path):
     take(row(**AUTH))
     put(engine, stage=Stage.authed, credential_id="c")
@@ -630,6 +662,16 @@ def test_a_leased_record_takes_a_change_that_its_worker_does_not_use_and_is_nudg
     )
 
 
+def test_a_form_that_a_worker_has_filled_in_by_the_old_mapping_file_is_filled_in_again(engine, take):
+    take(row(**AUTH), templates=[])
+    put(engine, stage=Stage.installing, form=FORM)
+    page = claim(engine, Scope(), worker="w", limit=1, lease=timedelta(minutes=1), now=NOW)
+    take(row(**AUTH), templates=[Given(name="region", value="EU")])
+    record_group(engine, [Moved(page.records[0], Trigger.map_fields, {"answers": []})], worker="w", now=NOW)
+
+    assert (only(engine).stage, only(engine).due_at, only(engine).lease_token) == (Stage.installing, NOW, None)
+
+
 @pytest.mark.parametrize(
     ("stage", "changed"),
     [
@@ -647,6 +689,44 @@ def test_a_value_that_a_call_may_be_using_is_not_changed(engine, take, make_busy
     intake = take(row(**{"full_name": "Ada", **changed}), now=LATER)
 
     assert "being worked on" in intake.refused[0].fault
+
+
+@pytest.mark.parametrize(
+    ("stage", "evidence", "changed"),
+    [
+        (Stage.new, {"alloy_user_id": "u"}, {**AUTH, "full_name": "Ada L."}),
+        (Stage.created, {"credential_id": "c"}, {**AUTH, "auth.shop": "other"}),
+        (Stage.mapped, {"installation_id": "i"}, {**AUTH, "map__region": "US"}),
+    ],
+)
+def test_a_value_that_was_used_by_a_call_whose_answer_came_late_is_not_changed(engine, take, stage, evidence, changed):
+    take(row(full_name="Ada", **AUTH))
+    put(engine, stage=stage, form=FORM)
+    answer_late(engine, evidence)
+    before = only(engine)
+    intake = take(row(**{"full_name": "Ada", **changed}), now=LATER)
+
+    assert "being worked on" in intake.refused[0].fault
+    assert only(engine) == before
+
+
+def test_a_blank_name_is_not_filled_in_once_the_user_was_created_by_a_call_whose_answer_came_late(engine, take):
+    take(row(**AUTH))
+    answer_late(engine, {"alloy_user_id": "u"})
+    take(row(integration="Slack", full_name="Ada"), batch="second", now=LATER)
+    with reading(engine) as connection:
+        name = connection.scalar(select(CUSTOMER.c.full_name))
+
+    assert name == ""
+
+
+def test_an_answer_that_came_late_for_a_stage_that_is_left_by_now_keeps_nothing_from_changing(engine, take):
+    take(row(**AUTH, map__region="EU"))
+    put(engine, stage=Stage.authed)
+    answer_late(engine, {"installation_id": "i"})
+    put(engine, stage=Stage.installing)
+
+    assert outcome(take(row(**AUTH, map__region="US"), now=LATER)) == {"updated": 1}
 
 
 def test_a_lease_that_ran_out_is_none(engine, take):
@@ -677,6 +757,48 @@ def test_processes_that_take_in_one_list_at_once_add_it_once(database_url, vault
         thread.join()
 
     assert (len(added), sum(added)) == (3, 400)
+
+
+def taken_in_before(engine: Engine, take) -> None:
+    take(row(integration="Slack"))
+
+
+def half_taken_in_before(engine: Engine, take) -> None:
+    def interrupted(_rows: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take(row(integration="Slack"), row(3, username="eve", integration="Slack"), watch=interrupted)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer, who is waited for
+@pytest.mark.parametrize(
+    ("before", "delete"),
+    [
+        (taken_in_before, lambda engine: erase(engine, "ada", now=LATER)),
+        (half_taken_in_before, lambda engine: discard(engine, find_batch(engine, "first"))),
+    ],
+    ids=["erase", "discard"],
+)
+def test_a_customer_who_is_deleted_while_a_list_with_them_is_taken_in_is_taken_in_anew(
+    engine, database_url, take, monkeypatch, before, delete
+):
+    monkeypatch.setattr("store.intake.take_in.CHUNK", 1)
+    before(engine, take)
+    deleted: list[object] = []
+
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if statement.startswith("INSERT INTO onboarding") and not deleted:
+            elsewhere = make_engine(database_url)
+            deleted.append(delete(elsewhere))
+            elsewhere.dispose()
+
+    event.listen(engine, "before_cursor_execute", meanwhile)
+    intake = take(row(**AUTH), batch="second")
+
+    assert deleted == [1]
+    assert outcome(intake) == {"added": 1}
+    assert (only(engine).username, only(engine).integration) == ("ada", "Shopify")
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer, who is waited for

@@ -4,11 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import chain
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from states.holds import HoldKind
 from states.stage import Stage
+from store.engine import writing
 from store.leases import claim, outlook, release, renew
+from store.models import ONBOARDING
 from store.records import Page, Scope
 from tests.store.conftest import LEASE, Add
 
@@ -189,6 +191,18 @@ def test_the_outlook_tells_what_falls_due_next_and_what_is_leased(engine: Engine
     ahead = outlook(engine, EVERYTHING)
 
     assert (ahead.next_due_at, ahead.leased, ahead.leased_until) == (now + 5 * SECOND, 1, now + LEASE)
+
+
+def test_what_falls_due_only_after_its_lease_is_waited_for_until_then(engine: Engine, add: Add, now: datetime) -> None:
+    add()
+    take(engine, now)
+    due = now + LEASE + 5 * SECOND
+    with writing(engine) as connection:  # as an operator may have made it, whose clock was ahead
+        connection.execute(update(ONBOARDING).values(due_at=due))
+
+    ahead = outlook(engine, EVERYTHING)
+
+    assert (ahead.next_due_at, ahead.leased, ahead.leased_until) == (due, 0, None)
 
 
 def test_a_claimed_record_knows_the_other_onboardings_of_its_customer(engine: Engine, add: Add, now: datetime) -> None:

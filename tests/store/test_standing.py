@@ -13,6 +13,7 @@ from store.journal import Closing
 from store.models import BATCH, INTENT, RUN
 from store.read_only import Database, open_read_only
 from store.standing import NotFound, Standing, Waiting, find_batch, form_of, standing, waiting
+from store.views import leftovers
 from tests.store.conftest import Add
 
 CONSENT = {
@@ -184,6 +185,16 @@ def test_only_what_may_be_left_at_alloy_is_a_leftover(
     add_intent(engine, now, add(), outcome)
     expected = 1 if outcome in (Closing.leftover, Closing.late) else 0
     assert (standing(database).leftovers, standing(database, "spring").leftovers) == (expected, expected)
+
+
+@pytest.mark.parametrize("outcome", [None, *Closing])
+def test_what_a_call_did_whose_outcome_nobody_looks_for_since_the_record_was_cancelled_is_a_leftover(
+    outcome: Closing | None, engine: Engine, database: Database, add: Add, now: datetime
+) -> None:
+    add_intent(engine, now, add(hold=HoldKind.cancelled, reason=Reason.cancelled, due_at=None), outcome)
+    expected = 1 if outcome in (None, Closing.leftover, Closing.late) else 0
+    assert (standing(database).leftovers, standing(database, "spring").leftovers) == (expected, expected)
+    assert len(leftovers(engine)) == len(leftovers(engine, batch="spring")) == expected
 
 
 @pytest.mark.parametrize("kind", HoldKind)

@@ -7,9 +7,12 @@ import pytest
 from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from states.forms import Given
 from states.holds import Hold, HoldKind, Reason
 from states.machine import TransitionRefused
 from states.stage import Stage, Trigger
+from store.choosing import Chosen
+from store.desk import answer
 from store.engine import reading, writing
 from store.journal import Close, Closing, NewIntent
 from store.leases import claim
@@ -237,6 +240,44 @@ def test_a_credential_that_was_given_up_as_absent_and_is_made_all_the_same_is_a_
     assert second.closed_at is None
 
 
+def test_an_installation_that_was_given_up_and_started_again_is_a_leftover_with_the_id_that_came_late(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    add(stage=Stage.authed)
+    asleep = take(engine, now)
+    given_up = begun(engine, asleep, now, Trigger.start_installation)
+    later = now + LEASE
+    awake = take(engine, later, worker="w2")
+    again = NewIntent(awake.id, Trigger.start_installation, "digest", later)
+    write(engine, later, Begin(awake, again, Close(given_up, Closing.leftover)))
+    answer = Close(given_up, Closing.answered, {"installation_id": "i"})
+
+    write(engine, later, Moved(asleep, Trigger.start_installation, {"installation_id": "i", "form": []}, answer))
+
+    first, second = intents(engine)
+    assert (first.outcome, first.evidence) == (Closing.leftover, {"installation_id": "i"})
+    assert second.closed_at is None
+
+
+def test_a_credential_whose_id_came_just_before_it_was_given_up_as_absent_is_a_leftover(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    add(stage=Stage.created)
+    asleep = take(engine, now)
+    given_up = begun(engine, asleep, now, Trigger.authenticate)
+    later = now + LEASE
+    awake = take(engine, later, worker="w2")
+    answer = Close(given_up, Closing.answered, {"credential_id": "c"})
+    write(engine, later, Moved(asleep, Trigger.authenticate, {"credential_id": "c"}, answer))
+
+    again = NewIntent(awake.id, Trigger.authenticate, "digest", later)
+    write(engine, later, Begin(awake, again, Close(given_up, Closing.absent)))
+
+    first, second = intents(engine)
+    assert (first.outcome, first.evidence) == (Closing.leftover, {"credential_id": "c"})
+    assert second.closed_at is None
+
+
 def test_an_answer_at_hand_beats_a_question_still_open(engine: Engine, add: Add, now: datetime) -> None:
     add()
     asleep = take(engine, now)
@@ -306,6 +347,44 @@ def test_a_nudge_during_the_lease_makes_a_held_record_due_at_once(engine: Engine
 
     held = row(engine, onboarding)
     assert (held.due_at, held.nudged) == (now, False)
+
+
+def test_a_form_that_was_filled_in_with_old_answers_is_filled_in_again(engine: Engine, add: Add, now: datetime) -> None:
+    onboarding = add(stage=Stage.installing)
+    record = take(engine, now)
+    answer(engine, Chosen(), [Given(name="channel", value="#new")], by="ops", now=now)
+
+    (result,) = write(engine, now, Moved(record, Trigger.map_fields, {"answers": []}))
+
+    given_back = row(engine, onboarding)
+    assert isinstance(result, LeaseLost)
+    assert (given_back.stage, given_back.answers, given_back.due_at, given_back.lease_token) == (
+        Stage.installing, None, now, None,
+    )  # fmt: skip
+
+
+def test_a_form_that_is_filled_in_with_the_new_answers_is_filled_in(engine: Engine, add: Add, now: datetime) -> None:
+    onboarding = add(stage=Stage.installing)
+    asleep = take(engine, now)
+    answer(engine, Chosen(), [Given(name="channel", value="#new")], by="ops", now=now)
+    write(engine, now, Moved(asleep, Trigger.map_fields, {"answers": []}))
+
+    record = take(engine, now, worker="w2")
+    assert [one["value"] for one in record.answered] == ["#new"]
+    assert write(engine, now, Moved(record, Trigger.map_fields, {"answers": []})) == [None]
+    assert row(engine, onboarding).stage is Stage.mapped
+
+
+def test_a_nudge_for_a_worker_that_died_stops_nobody_who_has_seen_what_it_was_for(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    onboarding = add(stage=Stage.installing)
+    take(engine, now)
+    answer(engine, Chosen(), [Given(name="channel", value="#new")], by="ops", now=now)
+    later = now + LEASE
+
+    assert write(engine, later, Moved(take(engine, later, worker="w2"), Trigger.map_fields, {"answers": []})) == [None]
+    assert row(engine, onboarding).stage is Stage.mapped
 
 
 def test_waiting_for_the_same_thing_fills_no_history(engine: Engine, add: Add, now: datetime) -> None:

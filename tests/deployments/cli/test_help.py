@@ -1,11 +1,13 @@
 """What the command costs to start, and that it explains itself."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -15,6 +17,7 @@ from states.holds import HoldKind, Reason
 from states.stage import Stage
 from tests.deployments.cli.conftest import Onboard
 
+ROOT = Path(__file__).parents[3]
 GROUP = get_command(app)
 COMMANDS = sorted(GROUP.commands)
 
@@ -41,6 +44,16 @@ def imported(*words: str) -> set[str]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_says_what_it_does(name: str):
     assert GROUP.commands[name].help, f"{name} has no help"
+
+
+@pytest.mark.parametrize("room", ["states", "store", "flows", "deployments"])
+def test_every_command_that_is_named_to_somebody_exists(room: str):
+    named = {
+        word
+        for file in (ROOT / room).rglob("*.py")
+        for word in re.findall(r"`onboard (?:--demo )?([a-z]+)", file.read_text(encoding="utf-8"))
+    }
+    assert named - set(COMMANDS) == set()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -20,10 +20,11 @@ STARTED = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 
 @pytest.fixture
 def left_behind(put: Put, database: str) -> Callable[..., None]:
-    """Put somebody on record who is completed, after a call that ended otherwise."""
+    """Put somebody on record who has an installation in use, and a call that ended otherwise, or is open."""
 
-    def left_behind(username: str, outcome: Closing, evidence: dict[str, str] | None = None) -> None:
-        put(username, stage=Stage.completed, installation_id="inst-used", integration_id="slack-id")
+    def left_behind(username: str, outcome: Closing | None, evidence: dict[str, str] | None = None) -> None:
+        stage = Stage.completed if outcome else Stage.authed
+        put(username, stage=stage, installation_id="inst-used", integration_id="slack-id")
         engine = make_engine(database)
         with writing(engine) as connection:
             onboarding_id = connection.scalar(
@@ -34,7 +35,7 @@ def left_behind(put: Put, database: str) -> Callable[..., None]:
             connection.execute(
                 insert(Intent).values(
                     onboarding_id=onboarding_id, trigger=Trigger.start_installation, digest="", opened_at=STARTED,
-                    settled_at=STARTED, closed_at=STARTED, outcome=outcome, evidence=evidence,
+                    settled_at=STARTED, closed_at=STARTED if outcome else None, outcome=outcome, evidence=evidence,
                 )
             )  # fmt: skip
         engine.dispose()
@@ -58,6 +59,24 @@ def test_leftovers_are_listed_with_what_is_known(onboard: Onboard, left_behind: 
     assert "ada@example.test · slack" in shown
     assert "2026-01-05 10:00:00 UTC" in shown
     assert "the installation in use: inst-used" in shown
+
+
+def test_a_leftover_whose_answer_came_late_is_not_said_to_have_none(onboard: Onboard, left_behind: Callable[..., None]):
+    left_behind("ada@example.test", Closing.leftover, {"installation_id": "inst-left"})
+    [left] = onboard("leftovers", "--json").json
+    assert left["why"] == "the answer came too late: the call had been given up by then"
+
+
+def test_what_a_cancelled_record_may_have_left_is_listed_with_the_command_that_has_it_looked_up(
+    onboard: Onboard, left_behind: Callable[..., None]
+):
+    left_behind("ada@example.test", None)
+    onboard("cancel", "--username", "ada@example.test", "--yes")
+    [left] = onboard("leftovers", "--json").json
+    assert (left["outcome"], "nobody looks for it" in left["why"]) == (None, True)
+    shown = onboard("leftovers").out
+    assert "`onboard redrive --hold cancelled`" in " ".join(shown.split())
+    assert "1 suspected leftover" in onboard("status").out
 
 
 def test_the_id_of_a_late_answer_is_shown(onboard: Onboard, left_behind: Callable[..., None]):
