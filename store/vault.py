@@ -43,9 +43,10 @@ class UnresolvedReference(ValueError):
 class Vault:
     """Seals and opens with one or more keys."""
 
-    __slots__ = ("_fernet", "_marking_key", "_name")
+    __slots__ = ("_fernet", "_marking_key", "_name", "_newest")
 
     def __init__(self, keys: list[bytes]) -> None:
+        self._newest = Fernet(keys[0])
         self._fernet = MultiFernet([Fernet(key) for key in keys])
         self._marking_key = hashlib.blake2b(_raw(keys[-1]), digest_size=32, person=b"onboard-marks").digest()
         self._name = hashlib.blake2b(self._marking_key, digest_size=4, person=b"onboard-name").hexdigest()
@@ -72,6 +73,14 @@ class Vault:
             return SecretStr(self._fernet.decrypt(sealed).decode())
         except InvalidToken:
             raise SealedValueLost(f"the value was sealed with a key that {_SETTING} no longer holds") from None
+
+    def needs_older_key(self, sealed: bytes) -> bool:
+        """Tell whether the key that seals now cannot open this: a key behind it is still needed, or lost."""
+        try:
+            self._newest.decrypt(sealed)
+        except InvalidToken:
+            return True
+        return False
 
     def fingerprint(self, values: Mapping[str, str]) -> str:
         """Return a mark that is equal for equal values, in any order, and tells nothing else; "" for none."""

@@ -99,11 +99,13 @@ def _sealed_values(settings: "Settings") -> str:
 
     vault = Vault.open(settings.onboard_secret_key, settings.onboard_home)
     with open_database(settings) as engine:
-        tried, lost = try_to_open(engine, vault)
-    if lost:
-        message = f"{lost:,} of {tried:,} that were tried cannot be opened with this key"
+        tried = try_to_open(engine, vault)
+    if tried.lost:
+        message = f"{tried.lost:,} of {tried.number:,} that were tried cannot be opened with this key"
         raise Refused(ExitCode.cannot_start, "sealed_values", message)
-    return f"{tried:,} were tried, and this key opens them" if tried else "there are none"
+    if tried.older:
+        return f"{tried.number:,} were tried, and {tried.older:,} need a key behind the first: keep it for now"
+    return f"{tried.number:,} were tried, and the first key opens them" if tried.number else "there are none"
 
 
 def _alloy(settings: "Settings") -> str:

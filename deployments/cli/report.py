@@ -136,7 +136,9 @@ def remedy_for(database: "Database", group: Group, batch: str | None) -> str:
             names = asked_names(database, first) or ["FIELD"]
             return command(f"answer {first.username} " + " ".join(f"{quoted(name)}=VALUE" for name in names))
         case _:
-            return in_this_shell(REMEDIES.get(group.reason, f"`onboard redrive --reason {group.reason}`")).strip("`")
+            return in_this_shell(REMEDIES.get(group.reason, f"`onboard redrive --reason {group.reason}`")).replace(
+                "`", ""
+            )
 
 
 def asked_names(database: "Database", row: "Waiting") -> list[str]:
