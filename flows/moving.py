@@ -108,7 +108,7 @@ async def _hold(attempt: Attempt, failure: Failure) -> Verdict:
     hold = hold_for(failure, attempt, attempts)
     try:
         await attempt.resources.recorder.write(
-            Held(attempt.record, hold, attempts, attempt.closes, attempt.absent, attempt.unknown)
+            Held(attempt.record, hold, attempts, attempt.closes, attempt.absent, attempt.unknown, attempt.remembers)
         )
     except LeaseLost:
         return Verdict.lost

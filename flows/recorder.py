@@ -8,8 +8,8 @@ committed.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
-from typing import Self
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Self
 
 from sqlalchemy.exc import IntegrityError
 
@@ -45,7 +45,7 @@ class Recorder:
             yield recorder
         finally:
             try:
-                await recorder._drain()
+                await recorder._drain(writer)
             finally:
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
@@ -94,9 +94,13 @@ class Recorder:
             for one, result in zip(group, results, strict=True):
                 _answer(one, result)
 
-    async def _drain(self) -> None:
-        if self._unanswered:
-            await asyncio.wait(set(self._unanswered), timeout=_LONGEST_DRAIN_SECONDS)
+    async def _drain(self, writer: asyncio.Task[None]) -> None:
+        """Wait until everything that was handed in is answered, for as long as there is a writer to answer it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_DRAIN_SECONDS):
+                while self._unanswered and not writer.done():
+                    waited_for: list[asyncio.Future[Any]] = [*self._unanswered, writer]
+                    await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _answer(handed: Handed, result: int | Exception | None) -> None:

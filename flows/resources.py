@@ -97,8 +97,7 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """Open everything for one flow run and close it afterwards; tables are brought up to date first.
 
-    What passes time, draws lots, carries calls and runs the store can be handed in, and is then not ended here; by
-    default it is the real thing.
+    What passes time, draws lots, carries calls and runs the store can be handed in; by default it is the real thing.
     Raises :class:`states.failures.Halted` without an API key.
     """
     if settings.alloy_api_key is None:
@@ -165,6 +164,8 @@ async def _open_store(settings: Settings, handed_in: Executor | None) -> AsyncIt
         try:
             if handed_in is None:
                 await asyncio.shield(asyncio.to_thread(executor.shutdown))
+            else:
+                handed_in.shutdown()
         finally:
             engine.dispose()
 

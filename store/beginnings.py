@@ -11,13 +11,13 @@ from store.history import entry, remember
 from store.journal import open_intents, prolong_intents
 from store.models import CONSENT_LINK, ONBOARDING
 from store.turns import pass_turns_of
-from store.writes import Begin, Issue, Learn, Prolong, TakeTurn
+from store.writes import Begin, Held, Issue, Learn, Prolong, TakeTurn
 
 
 def begin(connection: Connection, writes: Sequence[Begin], worker: str, now: datetime) -> Sequence[int]:
     """Write the intents of calls that are about to be sent; return their ids."""
     del worker
-    _set_columns(connection, writes)
+    set_columns(connection, writes)
     return open_intents(connection, [write.intent for write in writes], now)
 
 
@@ -38,8 +38,9 @@ def _learn_statement(names: tuple[str, ...]) -> Update:
     )
 
 
-def _set_columns(connection: Connection, writes: Sequence[Begin | Learn]) -> None:
-    by_columns: dict[tuple[str, ...], list[Begin | Learn]] = defaultdict(list)
+def set_columns(connection: Connection, writes: Sequence[Begin | Learn | Held]) -> None:
+    """Keep what was found out about records that are this worker's."""
+    by_columns: dict[tuple[str, ...], list[Begin | Learn | Held]] = defaultdict(list)
     for write in writes:
         by_columns[tuple(write.values)].append(write)
     for names, group in by_columns.items():
@@ -52,7 +53,7 @@ def _set_columns(connection: Connection, writes: Sequence[Begin | Learn]) -> Non
 
 def learn(connection: Connection, writes: Sequence[Learn], worker: str, now: datetime) -> Sequence[None]:
     """Keep what was found out, and tell it in the history where there is something to tell."""
-    _set_columns(connection, writes)
+    set_columns(connection, writes)
     remember(
         connection,
         [entry(write.record, now, worker, sentence=write.note) for write in writes if write.note],

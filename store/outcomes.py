@@ -11,6 +11,7 @@ from states.holds import HoldKind, Reason
 from states.machine import fire
 from states.stage import Stage, Trigger
 from states.transitions import BY_TRIGGER
+from store.beginnings import set_columns
 from store.fence import compare_and_set
 from store.history import entry, remember
 from store.journal import close_others, mark_absent
@@ -123,6 +124,7 @@ def hold(connection: Connection, writes: Sequence[Held], worker: str, now: datet
             for write in writes
         ],
     )
+    set_columns(connection, writes)
     ids = [record.id for record in records]
     connection.execute(
         update(ONBOARDING)

@@ -89,6 +89,8 @@ class Held:
     """The intent whose effect was looked for in vain for the first time."""
     unknown: int | None = None
     """The intent whose call was sent just now, with an outcome that is not known."""
+    values: Mapping[str, object] = field(default_factory=dict)
+    """Columns of the onboarding that were found out with the hold: a question is asked exactly once."""
 
 
 @dataclass(frozen=True, slots=True)

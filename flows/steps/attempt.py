@@ -31,17 +31,18 @@ class Attempt:
     """The intent whose effect was looked for in vain for the first time."""
 
     remembers: dict[str, object] = field(default_factory=dict)
-    """What was found out and goes into the database with the next intent."""
+    """What was found out and goes into the database with the next intent, or with the hold if there is none."""
 
     async def begin(self, begin: Begin) -> int:
         """Write an intent; return its id. Raises :class:`store.writes.LeaseLost`."""
         intent_id = await self.resources.recorder.write(begin)
+        self.remembers = {}
         if intent_id is None:
             raise RuntimeError("an intent was written without an id")
         return intent_id
 
     def remember(self, **values: object) -> None:
-        """Keep what was found out for the next intent, which is written before anything is built on it."""
+        """Keep what was found out for the next intent or hold, which is written before anything is built on it."""
         self.remembers |= values
         self._take_over(values)
 

@@ -91,7 +91,7 @@ async def _take_snapshot(attempt: Attempt) -> dict[str, str]:
     others = {sibling.credential_id for sibling in record.siblings}
     was_there = record.adopted or any(credential not in others for credential in snapshot)
     if was_there and not record.was_installed and await _is_installed(attempt):
-        await attempt.learn(was_installed=True)
+        attempt.remember(was_installed=True)  # together with the hold that asks, or nobody might be asked
         raise Rejected(
             Reason.already_installed, "the user was at Alloy before us, and the integration is installed for them"
         )
