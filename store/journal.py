@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum, auto
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Exists, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import Connection, Exists, and_, bindparam, exists, insert, null, or_, select, update
 
 from states.stage import Trigger
 from states.transitions import TRANSITIONS
@@ -67,6 +67,14 @@ def is_unsettled() -> Exists:
         *(and_(ONBOARDING.c.stage == one.source, INTENT.c.trigger == one.trigger) for one in TRANSITIONS)
     )
     return exists().where(INTENT.c.onboarding_id == ONBOARDING.c.id, of_its_stage, UNSETTLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A call that was sent just now and has no known outcome: its intent, and until when it may be under way."""
+
+    id: int
+    settled_at: datetime
 
 
 def open_intents(connection: Connection, intents: Sequence[NewIntent], now: datetime) -> list[int]:
@@ -136,6 +144,27 @@ _TURNED_UP = (
     )
     .values(outcome=Closing.leftover, evidence=bindparam("gave"))
 )
+_REPORTED = (
+    update(INTENT)
+    .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.reported_at.is_(None))
+    .values(reported_at=bindparam("at"))
+)
+_DOUBTED = (
+    update(INTENT)
+    .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.closed_at.is_(None))
+    .values(absent_at=null(), settled_at=bindparam("until"))
+)
+_BELIEVED_TOO_SOON = (
+    update(INTENT)
+    .where(
+        INTENT.c.id == bindparam("intent_id"),
+        INTENT.c.outcome == Closing.absent,
+        INTENT.c.trigger == Trigger.authenticate,
+        or_(INTENT.c.reported_at.is_(None), INTENT.c.absent_at.is_(None)),
+    )
+    .values(outcome=Closing.leftover)
+)
+"""Its sender may be asleep with the call still to be sent, or has sent it since the looks in vain."""
 _TOLD = (
     update(INTENT)
     .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.outcome == Closing.leftover, INTENT.c.evidence.is_(None))
@@ -172,15 +201,24 @@ def close_intents(connection: Connection, closes: Sequence[Close], now: datetime
     given_up = [{"intent_id": c.id} for c in closes if c.outcome is Closing.absent]
     if given_up:
         connection.execute(_GIVEN_UP, given_up)  # the answer came while it was looked for in vain
+        connection.execute(_BELIEVED_TOO_SOON, given_up)
     adopted = [{"intent_id": c.id, "how": c.outcome} for c in closes if c.outcome is not Closing.late]
     if adopted:
         connection.execute(_USE_LATE, adopted)
 
 
-def suspect(connection: Connection, intent_ids: Sequence[int]) -> None:
-    """Note of calls that were sent by a worker that slept, and never answered: what was given up may be there."""
-    if intent_ids:
-        connection.execute(_TURNED_UP, [{"intent_id": intent_id, "gave": None} for intent_id in intent_ids])
+def report_unknown(connection: Connection, calls: Sequence[Unknown], now: datetime) -> None:
+    """Note of calls that their senders are done with: no outcome is known, and none of them will be sent any more."""
+    if calls:
+        connection.execute(_REPORTED, [{"intent_id": call.id, "at": now} for call in calls])
+
+
+def report_late(connection: Connection, calls: Sequence[Unknown], now: datetime) -> None:
+    """The same of senders that slept: their effect is looked for anew, and what was given up may be there."""
+    report_unknown(connection, calls, now)
+    if calls:
+        connection.execute(_DOUBTED, [{"intent_id": call.id, "until": call.settled_at} for call in calls])
+        connection.execute(_TURNED_UP, [{"intent_id": call.id, "gave": None} for call in calls])
 
 
 def prolong_intents(connection: Connection, until: Mapping[int, datetime]) -> None:

@@ -229,6 +229,8 @@ class Intent(SQLModel, table=True):
     """Until then the call may still be under way, so "not there" does not count."""
     absent_at: datetime | None = None
     """When its effect was first looked for in vain after `settled_at`."""
+    reported_at: datetime | None = None
+    """When its sender told that the outcome is unknown; until then it may be asleep, and send the call yet."""
     closed_at: datetime | None = None
     outcome: str | None = None
     """One of `store.journal.Closing`."""

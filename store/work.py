@@ -16,7 +16,7 @@ from store.beginnings import begin, issue, learn, prolong, take_turn
 from store.engine import writing
 from store.fence import cancelling, fence
 from store.health import note_outcomes
-from store.journal import Close, Closing, close_intents, suspect
+from store.journal import Close, Closing, close_intents, report_late, report_unknown
 from store.outages import outlasting_outages
 from store.outcomes import hold, move, release
 from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Prolong, Released, TakeTurn, Write
@@ -61,8 +61,9 @@ def _close(connection: Connection, writes: Sequence[Write], ours: set[int], now:
         elif close.evidence is not None:
             closes.append(Close(close.id, Closing.late, close.evidence))
     close_intents(connection, closes, now)
-    lost = [write for place, write in enumerate(writes) if place not in ours and isinstance(write, Held)]
-    suspect(connection, [write.unknown for write in lost if write.unknown is not None])
+    unknown = {place: write.unknown for place, write in enumerate(writes) if isinstance(write, Held) and write.unknown}
+    report_unknown(connection, [call for place, call in unknown.items() if place in ours], now)
+    report_late(connection, [call for place, call in unknown.items() if place not in ours], now)
 
 
 _APPLY: dict[type, Callable[..., Sequence[int | None]]] = {

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from states.holds import Hold
 from states.stage import Trigger
-from store.journal import Close, NewIntent
+from store.journal import Close, NewIntent, Unknown
 from store.records import Record
 
 
@@ -87,8 +87,7 @@ class Held:
     closes: Close | None = None
     absent: int | None = None
     """The intent whose effect was looked for in vain for the first time."""
-    unknown: int | None = None
-    """The intent whose call was sent just now, with an outcome that is not known."""
+    unknown: Unknown | None = None
     values: Mapping[str, object] = field(default_factory=dict)
     """Columns of the onboarding that were found out with the hold: a question is asked exactly once."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flows.resources import Resources
-from store.journal import Close
+from store.journal import Close, Unknown
 from store.records import Record
 from store.writes import Begin, Issue, Learn, TakeTurn
 
@@ -25,8 +25,8 @@ class Attempt:
     resources: Resources
     closes: Close | None = None
     """What is certain about the record's intent, whether the step succeeds or fails."""
-    unknown: int | None = None
-    """The intent whose call was sent, with an outcome that is not known."""
+    unknown: Unknown | None = None
+    """The call that was sent, if its outcome is not known."""
     absent: int | None = None
     """The intent whose effect was looked for in vain for the first time."""
 

@@ -18,7 +18,7 @@ from flows.steps.attempt import Attempt, Evidence
 from states.failures import Effect, Failure, Halted, Rejected, Transient
 from states.holds import LOOK_AFTER_UNKNOWN, Reason
 from states.transitions import BY_SOURCE
-from store.journal import Close, Closing, NewIntent
+from store.journal import Close, Closing, NewIntent, Unknown
 from store.records import OpenIntent
 from store.writes import Begin, Prolong
 
@@ -108,7 +108,8 @@ async def _call(attempt: Attempt, change: Change, earlier: OpenIntent | None) ->
             if _did_nothing(failure):
                 attempt.closes = Close(intent_id, Closing.nothing)
             else:
-                attempt.unknown = intent_id
+                resources = attempt.resources
+                attempt.unknown = Unknown(intent_id, resources.clock.now() + resources.call_deadline)
             raise
         attempt.closes = Close(intent_id, Closing.answered, _plain(evidence))
         return evidence

@@ -14,7 +14,7 @@ from states.stage import Stage, Trigger
 from store.choosing import Chosen
 from store.desk import answer
 from store.engine import reading, writing
-from store.journal import Close, Closing, NewIntent
+from store.journal import Close, Closing, NewIntent, Unknown
 from store.leases import claim
 from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
 from store.records import Record, Scope
@@ -24,6 +24,7 @@ from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, 
 from tests.store.conftest import LEASE, Add
 
 USER = {"alloy_user_id": "user-1", "adopted": False}
+LOOKED = Hold(HoldKind.retry, Reason.unknown_outcome, "looked in vain", timedelta(0))
 
 
 def take(engine: Engine, now: datetime, worker: str = "w1") -> Record:
@@ -238,6 +239,69 @@ def test_a_credential_that_was_given_up_as_absent_and_is_made_all_the_same_is_a_
     first, second = intents(engine)
     assert (first.outcome, first.evidence) == (Closing.leftover, {"credential_id": "c"})
     assert second.closed_at is None
+
+
+def begin_again(record: Record, given_up: int, now: datetime) -> Begin:
+    """The call once more, since an earlier one is believed to have done nothing."""
+    again = NewIntent(record.id, Trigger.authenticate, "digest", now + timedelta(seconds=40))
+    return Begin(record, again, Close(given_up, Closing.absent))
+
+
+def test_a_call_that_its_sender_has_told_of_and_that_is_not_there_is_no_leftover(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    add(stage=Stage.created)
+    first = take(engine, now)
+    intent = begun(engine, first, now, Trigger.authenticate)
+    write(engine, now, Held(first, LOOKED, 1, unknown=Unknown(intent, now)))
+    write(engine, now, Held(take(engine, now), LOOKED, 2, absent=intent))
+
+    write(engine, now, begin_again(take(engine, now), intent, now))
+
+    assert [one.outcome for one in intents(engine)] == [Closing.absent, None]
+
+
+def test_a_call_that_its_sender_has_not_told_of_may_be_sent_after_it_was_given_up(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    add(stage=Stage.created)
+    intent = begun(engine, take(engine, now), now, Trigger.authenticate)
+    later = now + LEASE
+    write(engine, later, Held(take(engine, later, worker="w2"), LOOKED, 1, absent=intent))
+
+    write(engine, later, begin_again(take(engine, later, worker="w2"), intent, later))
+
+    assert [one.outcome for one in intents(engine)] == [Closing.leftover, None]
+
+
+def test_a_call_that_a_sleeper_sent_at_last_is_looked_for_anew(engine: Engine, add: Add, now: datetime) -> None:
+    add(stage=Stage.created)
+    asleep = take(engine, now)
+    intent = begun(engine, asleep, now, Trigger.authenticate)
+    later = now + LEASE
+    write(engine, later, Held(take(engine, later, worker="w2"), LOOKED, 1, absent=intent))
+    write(engine, later, Held(asleep, LOOKED, 1, unknown=Unknown(intent, later + LEASE)))
+
+    again = take(engine, later, worker="w2").intent
+
+    assert again is not None
+    assert (again.absent_at, again.settled_at) == (None, later + LEASE)
+
+
+def test_a_call_that_was_sent_between_the_looks_in_vain_and_the_next_call_is_a_leftover(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    add(stage=Stage.created)
+    asleep = take(engine, now)
+    intent = begun(engine, asleep, now, Trigger.authenticate)
+    later = now + LEASE
+    write(engine, later, Held(take(engine, later, worker="w2"), LOOKED, 1, absent=intent))
+    awake = take(engine, later, worker="w2")
+    write(engine, later, Held(asleep, LOOKED, 1, unknown=Unknown(intent, later + LEASE)))
+
+    write(engine, later, begin_again(awake, intent, later))
+
+    assert [one.outcome for one in intents(engine)] == [Closing.leftover, None]
 
 
 def test_an_installation_that_was_given_up_and_started_again_is_a_leftover_with_the_id_that_came_late(

@@ -33,6 +33,7 @@ def upgrade() -> None:
         "UPDATE onboarding SET was_installed = true "
         "WHERE id IN (SELECT onboarding_id FROM history WHERE reason = 'already_installed')"
     )
+    op.add_column("intent", sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True))
     _hold_those_who_share_a_user()
     op.create_index(
         "ix_customer_alloy_user_id",
@@ -46,6 +47,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_customer_alloy_user_id", table_name="customer")
+    op.drop_column("intent", "reported_at")
     op.drop_column("onboarding", "was_installed")
     op.drop_column("customer", "shares_user")
 
