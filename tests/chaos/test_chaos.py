@@ -15,10 +15,10 @@ from tests.chaos.battle import Chaos, Outcome, wage
 from tests.chaos.report import print_report
 from tests.postgresql import administering, with_database
 
-SHORT = Chaos(customers=250, every=2, latency_ms=100, concurrency=4)
+SHORT = Chaos(customers=180, every=2, latency_ms=100, concurrency=4)
 LONG = Chaos(customers=5000)
 
-pytestmark = [pytest.mark.long, pytest.mark.prefect, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(3000)]
 
 
 @pytest.fixture(

@@ -14,7 +14,7 @@ from tests.journeys.people import klaviyo, write_list
 from tests.journeys.processes import Onboard, Started, until
 from tests.journeys.proofs import assert_not_told, records
 
-pytestmark = [pytest.mark.long, pytest.mark.prefect]
+pytestmark = pytest.mark.prefect
 
 LISTED = 20_000
 AMONG_THEM = 3_000
