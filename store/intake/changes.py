@@ -187,13 +187,13 @@ def _refuse_if_too_late(known: Known, row: CustomerRow, change: Change, now: dat
         if known.alloy_user_id is not None:
             raise TooLate("full_name", "the user exists at Alloy by another name", "change the name at Alloy")
         if known.stage is Stage.new and in_use:
-            raise busy("full_name")
+            raise _in_use(known, "full_name")
     if change.auth:
         _refuse_late_auth(known, min(change.auth), in_use)
     if "answers" in change.what:
         _refuse_late_answers(known, row, in_use)
     if "integration" in change.what and in_use:
-        raise busy("integration")
+        raise _in_use(known, "integration")
 
 
 def _refuse_late_auth(known: Known, name: str, in_use: bool) -> None:
@@ -202,7 +202,7 @@ def _refuse_late_auth(known: Known, name: str, in_use: bool) -> None:
         anew = f"change it at Alloy, or begin anew with all that is theirs: {erase}, then run the list again"
         raise TooLate(f"auth.{name}", "the credential was made from another value", anew)
     if known.stage is Stage.created and in_use:
-        raise busy(f"auth.{name}")
+        raise _in_use(known, f"auth.{name}")
 
 
 def _refuse_late_answers(known: Known, row: CustomerRow, in_use: bool) -> None:
@@ -210,7 +210,19 @@ def _refuse_late_answers(known: Known, row: CustomerRow, in_use: bool) -> None:
     if known.stage is Stage.completed:
         raise TooLate(column, "the installation is completed with other answers", "edit it at Alloy")
     if known.stage in (Stage.installing, Stage.mapped) and in_use:
-        raise busy(column)
+        raise _in_use(known, column)
+
+
+def _in_use(known: Known, column: str) -> TooLate:
+    """Return why it cannot be changed now: a worker will settle its call by itself, but not while it stands still."""
+    if not known.is_unsettled or known.hold is not HoldKind.operator:
+        return busy(column)
+    redrive = f"`onboard redrive --username {shlex.quote(known.username)}`"
+    return TooLate(
+        column,
+        "a call was made with it whose outcome is not known, and its onboarding stands still",
+        f"have the call looked up, {redrive} and `onboard resume`, and then run the same list again",
+    )
 
 
 def _answers(known: Known, row: CustomerRow, templates: Sequence[Given]) -> list[dict[str, object]]:

@@ -710,6 +710,17 @@ def test_a_value_that_was_used_by_a_call_whose_answer_came_late_is_not_changed(e
     assert only(engine) == before
 
 
+def test_who_stands_still_with_a_call_in_doubt_is_to_be_let_go_before_a_value_is_changed(engine, take):
+    take(row(**AUTH))
+    put(engine, stage=Stage.created)
+    answer_late(engine, {"credential_id": "c"})
+    hold(engine, Reason.gave_up, lease_token=None, lease_owner=None, lease_until=None)
+    intake = take(row(**{**AUTH, "auth.shop": "other"}), now=LATER)
+
+    assert "stands still" in intake.refused[0].fault
+    assert "onboard redrive --username" in intake.refused[0].remedy
+
+
 def test_a_blank_name_is_not_filled_in_once_the_user_was_created_by_a_call_whose_answer_came_late(engine, take):
     take(row(**AUTH))
     answer_late(engine, {"alloy_user_id": "u"})
