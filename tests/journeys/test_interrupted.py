@@ -97,6 +97,22 @@ def test_a_call_that_does_not_end_holds_an_interrupted_run_up_for_a_bounded_time
     assert leased(own_database) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_before_it_has_called_anybody_says_where_everybody_stands(
+    number: signal.Signals, onboard: Onboard, own_database: str
+):
+    write_list(onboard.folder / "list.csv", [klaviyo(f"c{one}@example.test") for one in range(10)])
+    run = onboard.start("run", "list.csv", "--json")
+    until(lambda: own_records(onboard), run)
+    run.process.send_signal(number)
+    ended = run.ended(within=35)
+
+    assert ended.code == 130, ended.err
+    assert ended.json["total"] == 10
+    assert_not_told(ended)
+    assert_nobody_is_blamed(own_database)
+
+
 def standing_in(url: str, where: ColumnElement[bool]) -> set[int]:
     """Return the onboardings of which this is true."""
     with records(url) as engine, reading(engine) as connection:

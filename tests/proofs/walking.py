@@ -155,6 +155,7 @@ def assert_exact(world: World, customer: Customer) -> None:
     """Hold Alloy's book and ours against what was wanted: one of everything, each step once, and nothing left open."""
     ledger, ours = world.ledger(), world.story(ANN)
     key = of(ANN, customer.integration)
+    assert {one.method for one in world.sandbox.requests} == {"GET", "POST"}, "nothing at Alloy is ever deleted"
     assert (ours.stage, ours.hold) == (Stage.completed, None)
     assert (ledger.users, ledger.duplicate_user_creates) == (1, 0)
     assert (ledger.credentials, ledger.credentials_created, ledger.unused_credentials) == (1, 1, 0)
