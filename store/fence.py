@@ -86,7 +86,8 @@ def cancelling(write: Write, cancelled: Hold | None) -> Write:
         return write
     match write:
         case Held():
-            return replace(write, hold=cancelled)
+            # What was found out with its hold is forgotten with it: who goes on after all is to be asked about it.
+            return replace(write, hold=cancelled, values={})
         case Moved(trigger=Trigger.complete_installation):
             return replace(write, note=f"{write.note}; it was cancelled too late".removeprefix("; "))
         case Moved():

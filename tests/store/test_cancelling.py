@@ -235,6 +235,20 @@ def test_an_unknown_outcome_stays_open_beside_the_cancelling(engine: Engine, add
     assert [one.outcome for one in intents(engine)] == [None]
 
 
+def test_a_question_that_nobody_came_to_hear_is_asked_again_once_it_goes_on(
+    engine: Engine, add: Add, now: datetime
+) -> None:
+    onboarding = add(stage=Stage.created)
+    record = take(engine, now)
+    stop(engine, now)
+    hold = Hold(HoldKind.operator, Reason.already_installed, "it was installed before us", None)
+
+    write(engine, now, Held(record, hold, attempts=1, values={"was_installed": True}))
+
+    found = row(engine, onboarding)
+    assert (found.hold, found.was_installed) == (HoldKind.cancelled, False)
+
+
 def test_what_an_unknown_outcome_left_is_suspected_for_as_long_as_nobody_looks_for_it(
     engine: Engine, add: Add, now: datetime
 ) -> None:
