@@ -75,6 +75,7 @@ async def move(record: Record, trigger: Trigger, resources: Resources) -> Verdic
         await _give_back(attempt)
         return Verdict.released
     except LeaseLost:
+        await _give_back(attempt)  # it is not ours to give, but what is certain about its intent is written
         return Verdict.lost
     except IntegrityError:
         return await _hold(attempt, Transient(Reason.refused_for_now, "somebody else wrote the same at this moment"))

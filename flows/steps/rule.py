@@ -20,7 +20,7 @@ from states.holds import LOOK_AFTER_UNKNOWN, Reason
 from states.transitions import BY_SOURCE
 from store.journal import Close, Closing, NewIntent, Unknown
 from store.records import OpenIntent
-from store.writes import Begin, Prolong
+from store.writes import Begin, LeaseLost, Prolong
 
 _EVIDENCE: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 
@@ -104,6 +104,9 @@ async def _call(attempt: Attempt, change: Change, earlier: OpenIntent | None) ->
         intent_id = await _intend(attempt, change, earlier, permit)
         try:
             evidence = await change.call()
+        except LeaseLost:  # it wanted to be sent later than the intent said, and was not
+            attempt.closes = Close(intent_id, Closing.nothing)
+            raise
         except Failure as failure:
             if _did_nothing(failure):
                 attempt.closes = Close(intent_id, Closing.nothing)
