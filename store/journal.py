@@ -5,7 +5,7 @@ the call is made again. Closing goes by the intent's id even when the lease is l
 of an id.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, auto
@@ -126,15 +126,6 @@ _USE_LATE = (
     .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.outcome == Closing.late)
     .values(outcome=bindparam("how"))
 )
-_GIVEN_UP = (
-    update(INTENT)
-    .where(
-        INTENT.c.id == bindparam("intent_id"),
-        INTENT.c.outcome == Closing.late,
-        INTENT.c.trigger == Trigger.authenticate,
-    )
-    .values(outcome=Closing.leftover)
-)
 _TURNED_UP = (
     update(INTENT)
     .where(
@@ -200,11 +191,17 @@ def close_intents(connection: Connection, closes: Sequence[Close], now: datetime
     )
     given_up = [{"intent_id": c.id} for c in closes if c.outcome is Closing.absent]
     if given_up:
-        connection.execute(_GIVEN_UP, given_up)  # the answer came while it was looked for in vain
         connection.execute(_BELIEVED_TOO_SOON, given_up)
     adopted = [{"intent_id": c.id, "how": c.outcome} for c in closes if c.outcome is not Closing.late]
     if adopted:
         connection.execute(_USE_LATE, adopted)
+
+
+def answered_late(connection: Connection, intent_ids: Sequence[int]) -> Collection[int]:
+    """Return those of ``intent_ids`` whose answer came after all, and is not used yet."""
+    return connection.scalars(
+        select(INTENT.c.id).where(INTENT.c.id.in_(intent_ids), INTENT.c.outcome == Closing.late)
+    ).all()
 
 
 def report_unknown(connection: Connection, calls: Sequence[Unknown], now: datetime) -> None:

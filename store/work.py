@@ -16,7 +16,7 @@ from store.beginnings import begin, issue, learn, prolong, take_turn
 from store.engine import writing
 from store.fence import cancelling, fence
 from store.health import note_outcomes
-from store.journal import Close, Closing, close_intents, report_late, report_unknown
+from store.journal import Close, Closing, answered_late, close_intents, report_late, report_unknown
 from store.outages import outlasting_outages
 from store.outcomes import hold, move, release
 from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Prolong, Released, TakeTurn, Write
@@ -30,7 +30,7 @@ def record_group(
     results: list[int | LeaseLost | None] = [None] * len(writes)
     with writing(engine) as connection:
         fenced = fence(connection, writes, now)
-        stopped = fenced.stopped(writes)
+        stopped = fenced.stopped(writes) | _answered_after_all(connection, writes, fenced.ours)
         ours = fenced.ours - stopped.keys()
         kept: dict[type, list[tuple[int, Write]]] = defaultdict(list)
         for place, write in enumerate(writes):
@@ -48,6 +48,20 @@ def record_group(
                     results[place] = outcome
         note_outcomes(connection, [write for group in kept.values() for _, write in group], now, budget)
     return results
+
+
+def _answered_after_all(connection: Connection, writes: Sequence[Write], ours: set[int]) -> dict[int, str]:
+    """Return the places of those that call again, although the answer to the call before came meanwhile; and why.
+
+    They are given back: whoever claims them next uses that answer, and nothing is left behind at Alloy.
+    """
+    again = {
+        write.replaces.id: place
+        for place, write in enumerate(writes)
+        if place in ours and isinstance(write, Begin) and write.replaces is not None
+    }
+    late = answered_late(connection, list(again)) if again else ()
+    return {again[intent_id]: "was answered after all" for intent_id in late}
 
 
 def _close(connection: Connection, writes: Sequence[Write], ours: set[int], now: datetime) -> None:

@@ -7,7 +7,7 @@ known.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine, Row, text
@@ -27,6 +27,7 @@ LOST = "Alloy's answer was lost or refused us by a fault"
 LATE = "its worker was late to renew the lease, on a busy machine"
 UNEXPLAINED = "unexplained"
 
+_CLOCKS = timedelta(seconds=1)
 _ROUTE_OF = {Trigger.start_installation: "start_installation", Trigger.authenticate: "create_credential"}
 
 
@@ -94,7 +95,7 @@ def compare(
         cause = _cause(one, seen.get(one.onboarding_id, []), struck, faulty)
         books.leftovers[one.trigger.value, cause] += 1
         if cause == UNEXPLAINED:
-            books.unexplained.append(f"a leftover of {one.username} ({one.trigger}, {one.opened_at})")
+            books.unexplained.append(_told(one, seen.get(one.onboarding_id, [])))
     for rows in seen.values():
         books.foreign_writes += foreign_writes(rows)
         books.taken_over += sum(1 for _ in takeovers(rows))
@@ -191,9 +192,22 @@ def _cause(
             return KILLED if blow.kind == "kill" else STOPPED
     if (_ROUTE_OF.get(one.trigger), one.username) in faulty:
         return LOST
-    if any(one.opened_at <= other.at <= one.closed_at for other in takeovers(seen)):
+    # The intent's times are its workers', which look at the database's clock now and then; the witness's are its own.
+    if any(one.opened_at - _CLOCKS <= other.at <= one.closed_at + _CLOCKS for other in takeovers(seen)):
         return LATE
     return UNEXPLAINED
+
+
+def _told(one: Listed, seen: Iterable[Seen]) -> str:
+    """Say what was seen of an onboarding around a leftover that nothing explains."""
+    around = timedelta(seconds=10)
+    lines = [
+        f"  {each.at:%H:%M:%S.%f} {each.event} {each.outcome or ''} {each.before or '-'} -> {each.worker or '-'}"
+        for each in seen
+        if one.opened_at - around <= each.at <= one.closed_at + around
+    ]
+    window = f"{one.opened_at:%H:%M:%S.%f} to {one.closed_at:%H:%M:%S.%f}"
+    return "\n".join([f"a leftover of {one.username} ({one.trigger}, {window})", *lines])
 
 
 def _follow_late_answers(books: Books, engine: Engine) -> None:

@@ -323,23 +323,32 @@ def test_an_installation_that_was_given_up_and_started_again_is_a_leftover_with_
     assert second.closed_at is None
 
 
-def test_a_credential_whose_id_came_just_before_it_was_given_up_as_absent_is_a_leftover(
-    engine: Engine, add: Add, now: datetime
+@pytest.mark.parametrize(
+    ("stage", "trigger", "evidence"),
+    [
+        (Stage.created, Trigger.authenticate, {"credential_id": "c"}),
+        (Stage.authed, Trigger.start_installation, {"installation_id": "i", "form": []}),
+    ],
+)
+def test_a_call_whose_answer_came_just_before_it_is_made_again_is_not_made_again(
+    engine: Engine, add: Add, now: datetime, stage: Stage, trigger: Trigger, evidence: dict[str, Any]
 ) -> None:
-    add(stage=Stage.created)
+    add(stage=stage)
     asleep = take(engine, now)
-    given_up = begun(engine, asleep, now, Trigger.authenticate)
+    intent = begun(engine, asleep, now, trigger)
     later = now + LEASE
     awake = take(engine, later, worker="w2")
-    answer = Close(given_up, Closing.answered, {"credential_id": "c"})
-    write(engine, later, Moved(asleep, Trigger.authenticate, {"credential_id": "c"}, answer))
+    write(engine, later, Moved(asleep, trigger, evidence, Close(intent, Closing.answered, evidence)))
+    again = Begin(awake, NewIntent(awake.id, trigger, "digest", later), Close(intent, Closing.leftover))
 
-    again = NewIntent(awake.id, Trigger.authenticate, "digest", later)
-    write(engine, later, Begin(awake, again, Close(given_up, Closing.absent)))
+    (told,) = write(engine, later, again)
 
-    first, second = intents(engine)
-    assert (first.outcome, first.evidence) == (Closing.leftover, {"credential_id": "c"})
-    assert second.closed_at is None
+    assert isinstance(told, LeaseLost)
+    (only,) = intents(engine)
+    assert (only.outcome, only.evidence) == (Closing.late, evidence)
+    next_one = take(engine, later, worker="w3")
+    assert next_one.intent is not None
+    assert next_one.intent.evidence == evidence
 
 
 def test_an_answer_at_hand_beats_a_question_still_open(engine: Engine, add: Add, now: datetime) -> None:
