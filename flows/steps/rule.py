@@ -104,7 +104,7 @@ async def _call(attempt: Attempt, change: Change, earlier: OpenIntent | None) ->
         intent_id = await _intend(attempt, change, earlier, permit)
         try:
             evidence = await change.call()
-        except LeaseLost:  # it wanted to be sent later than the intent said, and was not
+        except LeaseLost:  # raised only while a call asks whether it may still be sent, so nothing was sent
             attempt.closes = Close(intent_id, Closing.nothing)
             raise
         except Failure as failure:
