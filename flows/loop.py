@@ -6,15 +6,16 @@ claimed again when its lease runs out.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from time import monotonic
 
 from sqlalchemy.exc import DBAPIError
 
+from flows.in_hand import InHand
 from flows.pages import SHORT_LIST, PageBudget
 from flows.resources import Resources
 from flows.tally import Tally
@@ -23,9 +24,6 @@ from store.records import Page, Scope
 
 SOON = timedelta(seconds=10)
 """A run goes on while anything of its own falls due within this time, or is in another worker's hands."""
-
-RECORDS_PER_CALL = 5
-"""Records in hand for each call that may be in flight: most of a record's time goes into being recorded and claimed."""
 
 _GRACE_SECONDS = 10.0
 _LOOK_EVERY_SECONDS = 0.1
@@ -52,8 +50,8 @@ class Loop:
         self._resources = resources
         self._scope = scope
         self._move_page = move_page
-        self._most = RECORDS_PER_CALL * resources.concurrency
-        self._budget = PageBudget(due=0)
+        self._in_hand = InHand(resources.concurrency, time.monotonic)
+        self._budget = PageBudget(0, time.monotonic)
         self._in_flight: dict[asyncio.Task[Tally], Page] = {}
         self.driven = Driven()
         self._started: float | None = None
@@ -64,7 +62,7 @@ class Loop:
         Raises :class:`states.failures.Halted`, after what was in flight has ended.
         """
         due = await self._resources.in_thread(count_due, self._resources.engine, self._scope, SHORT_LIST + 1)
-        self._budget = PageBudget(due)
+        self._budget = PageBudget(due, time.monotonic)
         keeping = asyncio.create_task(self._keep_leases(), name="lease keeper")
         try:
             await self._take_turns()
@@ -96,7 +94,7 @@ class Loop:
         resources = self._resources
         resources.recorder.changed.clear()
         paused = resources.alloy.pacing.paused_for()
-        room = self._most - sum(resources.unfinished.values())
+        room = self._in_hand.room(sum(resources.unfinished.values()))
         # While Alloy asks everybody to wait, what is claimed would only be given back.
         size = self._budget.size(room) if paused <= 0 else 0
         if size > 0:
@@ -121,9 +119,10 @@ class Loop:
 
     def _start(self, page: Page) -> None:
         if self._started is None:
-            self._started = monotonic()
+            self._started = time.monotonic()
         self.driven.pages += 1
         self._budget.spend()
+        self._in_hand.begin(len(page.records))
         self._resources.pages[page.key] = page
         self._resources.unfinished[page.key] = len(page.records)
         task = asyncio.create_task(self._moved(page), name=f"page {page.key}")
@@ -155,7 +154,7 @@ class Loop:
             del self._in_flight[task]
             self.driven.tally += task.result()
             if self._started is not None:
-                self.driven.seconds = monotonic() - self._started
+                self.driven.seconds = time.monotonic() - self._started
 
     async def _wait_until_due(self, paused: float) -> bool:
         resources = self._resources

@@ -8,7 +8,6 @@ own; where Alloy is fast it runs low, a page takes what there is room for, and p
 
 from collections.abc import Callable
 from math import ceil
-from time import monotonic
 
 TASK_RUNS_PER_SECOND = 10.0
 SHORT_LIST = 40
@@ -21,10 +20,11 @@ _SAVED_LONG = 50.0
 class PageBudget:
     """Task runs that may still be begun, and the size of page that follows from it.
 
-    ``due`` is how many records there are to move, or any number above :data:`SHORT_LIST` if there are more.
+    ``due`` is how many records there are to move, or any number above :data:`SHORT_LIST` if there are more; ``clock``
+    tells seconds.
     """
 
-    def __init__(self, due: int, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, due: int, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._short = due <= SHORT_LIST
         self._most = self._left = _SAVED_SHORT if self._short else _SAVED_LONG

@@ -128,7 +128,7 @@ async def test_calls_that_queue_for_their_turn_have_no_intent_yet(database_url: 
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    assert in_hand > 40
+    assert in_hand > 30
     assert 0 < most_open < 15
 
 
@@ -251,17 +251,17 @@ async def test_a_run_that_was_stopped_is_taken_up_again_without_anything_done_tw
 
 
 async def test_what_is_in_hand_for_longer_than_a_lease_is_kept(database_url: str, tmp_path: Path) -> None:
-    async with World(database_url, tmp_path, knobs=Knobs(latency_ms=800)) as world:
-        world.lease_seconds = 2
+    async with World(database_url, tmp_path, knobs=Knobs(latency_ms=1600)) as world:
+        world.lease_seconds = 3
         world.concurrency = 1
-        add_many(world, 5)  # all of them in hand at once, and called for one after the other: in four seconds
+        add_many(world, 2)  # both in hand at once, and called for one after the other: in more than three seconds
         async with a_process(world) as resources:
             running = asyncio.create_task(world.loop(resources).run())
-            await until(lambda: len(world.sandbox.requests) >= 7)
+            await until(lambda: len(world.sandbox.requests) >= 3)
             resources.stop.set()
             driven = await running
 
-    assert driven.tally["moved"] >= 5
+    assert driven.tally["moved"] >= 2
     assert driven.tally["lost"] == 0
 
 

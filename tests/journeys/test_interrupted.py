@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import ColumnElement, select
 
 from deployments.sandbox.control import SandboxControl
-from flows.loop import RECORDS_PER_CALL
+from flows.in_hand import LEAST_PER_CALL
 from states.stage import Stage
 from store.engine import reading
 from store.models import ONBOARDING
@@ -69,7 +69,7 @@ def test_after_sigterm_nothing_more_is_claimed_and_what_is_in_flight_is_finished
     write_list(onboard.folder / "list.csv", [klaviyo(f"c{one}@example.test") for one in range(40)])
     alloy.turn(latency_ms=1000)
     run = onboard.start("run", "list.csv", "--json", ALLOY_CONCURRENCY="1")
-    until(lambda: own_records(onboard) and leased(own_database) == RECORDS_PER_CALL, run)  # there is room for no more
+    until(lambda: own_records(onboard) and leased(own_database) == LEAST_PER_CALL, run)  # there is room for no more
     in_hand = standing_in(own_database, ONBOARDING.c.lease_token.is_not(None))
 
     run.process.send_signal(signal.SIGTERM)
