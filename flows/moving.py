@@ -6,6 +6,7 @@ A slow customer does not keep its page's neighbours waiting, and a failed one do
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -98,6 +99,8 @@ async def _record(attempt: Attempt, moved: Moved) -> None:
     except IntegrityError as refused:
         if moved.trigger is not Trigger.create_user:
             raise
+        if attempt.closes is not None:  # it may be mended at Alloy, so that the user is asked for again
+            attempt.closes = replace(attempt.closes, evidence=None)
         raise Rejected(
             Reason.user_of_another_customer,
             "Alloy takes the username for that of another customer on record, written in another way (case, spaces)",

@@ -70,9 +70,9 @@ def _close(connection: Connection, writes: Sequence[Write], ours: set[int], now:
         close = write.replaces if isinstance(write, Begin) else getattr(write, "closes", None)
         if close is None:
             continue
-        if place in ours or close.outcome is Closing.nothing:
+        if close.outcome is Closing.nothing or (place in ours and (isinstance(write, Moved) or close.evidence is None)):
             closes.append(close)
-        elif close.evidence is not None:
+        elif close.evidence is not None:  # only a move uses it: whoever claims the record next must find it
             closes.append(Close(close.id, Closing.late, close.evidence))
     close_intents(connection, closes, now)
     unknown = {place: write.unknown for place, write in enumerate(writes) if isinstance(write, Held) and write.unknown}

@@ -15,6 +15,9 @@ from states.holds import Reason
 from store.records import Record
 from store.views import retries_for
 
+_MAYBE_COMPLETED = (400, 409)
+"""The statuses with which a second completion may be refused; which one is documented nowhere."""
+
 _LOOKS_IN_VAIN = 6
 """How often a completion that Alloy accepted may fail to show before an operator is asked."""
 
@@ -42,6 +45,8 @@ async def start_installation(attempt: Attempt) -> Evidence:
             if found is None:
                 raise Rejected(Reason.installation_conflict, refusal.sentence, status=409) from refusal
             return found
+        if record.was_installed:
+            await _refuse_what_was_there(attempt, started.installation_id)
         return _started(started.installation_id, started.form)
 
     request = f"POST /headless/startInstallation {user_id} {integration_id} {credential_id}"
@@ -55,6 +60,28 @@ async def start_installation(attempt: Attempt) -> Evidence:
             can_look=lambda: alloy.capabilities.installations is not False,
         ),
     )
+
+
+async def _refuse_what_was_there(attempt: Attempt, installation_id: str) -> None:
+    """Raise ``Rejected`` if Alloy began nothing, and handed out an installation of before us with another credential.
+
+    Where Alloy lists no installations this cannot be known.
+    """
+    record = attempt.record
+    listed = await attempt.resources.alloy.find_installations(
+        _known(record.alloy_user_id), _known(record.integration_id)
+    )
+    for one in listed or ():
+        if (
+            one.installation_id == installation_id
+            and one.credential_ids
+            and record.credential_id not in one.credential_ids
+        ):
+            raise Rejected(
+                Reason.installation_conflict,
+                f"Alloy begins no other installation than {installation_id}, which was there before us and has another"
+                " credential",
+            )
 
 
 async def complete_installation(attempt: Attempt) -> Evidence:
@@ -71,8 +98,10 @@ async def complete_installation(attempt: Attempt) -> Evidence:
     async def call() -> Evidence:
         try:
             await alloy.complete_installation(installation_id, record.answers or [])
-        except Rejected:
+        except Rejected as refusal:
             found = await look_up()  # completed before, and refused a second time
+            if found is None and record.was_installed and refusal.status in _MAYBE_COMPLETED:
+                raise Rejected(Reason.installation_conflict, refusal.sentence, status=refusal.status) from refusal
             if found is None:
                 raise
             return found

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from sqlalchemy import update
@@ -650,6 +651,32 @@ async def test_a_refused_completion_is_not_covered_by_an_installation_of_before_
         await world.run_to_the_end()
 
         assert held(world.story()) == (Stage.mapped, HoldKind.operator, Reason.rejected)
+
+
+async def test_where_alloy_hands_out_the_installation_of_before_us_with_another_credential_an_operator_is_asked(
+    database_url: str, tmp_path: Path
+) -> None:
+    knobs = Knobs(dup_start="existing", installations_resource=True)
+    async with World(database_url, tmp_path, knobs=knobs) as world:
+        await _wanted_once_more(world)
+
+        await world.run_to_the_end()
+
+        assert held(world.story()) == (Stage.authed, HoldKind.operator, Reason.installation_conflict)
+
+
+@pytest.mark.parametrize("recomplete", ["400", "409"])
+async def test_where_it_was_installed_before_us_a_second_completion_that_is_refused_is_a_conflict(
+    database_url: str, tmp_path: Path, recomplete: Literal["400", "409"]
+) -> None:
+    async with World(database_url, tmp_path, knobs=Knobs(recomplete=recomplete)) as world:
+        await _wanted_once_more(world)
+        world.sandbox.faults.add(Fault(kind="drop_after", route="complete_installation"))
+
+        await world.run_to_the_end()
+
+        assert held(world.story()) == (Stage.mapped, HoldKind.operator, Reason.installation_conflict)
+        assert _ours(world).completed_at is not None
 
 
 async def _until_mapped(world: World) -> None:

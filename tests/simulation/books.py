@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from deployments.sandbox.account import digest_of
+from deployments.sandbox.account import Installation, digest_of
 from states.holds import HoldKind
 from states.stage import Stage, Trigger
 from states.transitions import TRANSITIONS
@@ -29,7 +29,7 @@ _OUTCOMES = ("hold", "reason", "sentence", "attempts", "link_issued_at")
 _READ = """
     SELECT onboarding.id, username, integration, stage, version, hold, reason, sentence, due_at, attempts,
            lease_token, lease_owner, lease_until, link_issued_at,
-           alloy_user_id, credential_id, installation_id
+           alloy_user_id, credential_id, installation_id, was_installed
     FROM onboarding JOIN customer ON customer.id = onboarding.customer_id ORDER BY onboarding.id
 """
 
@@ -55,6 +55,7 @@ class Entry:
     alloy_user_id: str | None
     credential_id: str | None
     installation_id: str | None
+    was_installed: int
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> "Entry":
@@ -211,8 +212,10 @@ class Books:
         if (
             installation is None
             or (installation.user_id, installation.integration_id) != (entry.alloy_user_id, entry.integration)
-            or installation.credential_ids != {wish.offer.app: entry.credential_id}
-            or installation.installation_id in self._beginning.installations
+            or not (
+                installation.credential_ids == {wish.offer.app: entry.credential_id} or self._is_unseen(installation)
+            )
+            or (installation.installation_id in self._beginning.installations and not self._is_handed_out_again(entry))
         ):
             raise Broken(f"the installation of {entry} is {installation}")
         if entry.stage is Stage.completed and not (installation.completed_at and installation.enabled):
@@ -230,3 +233,13 @@ class Books:
             twin = completed.setdefault((one.user_id, one.integration_id), one.installation_id)
             if twin != one.installation_id:
                 raise Broken(f"{twin} and {one.installation_id} are both completed for one onboarding")
+
+    def _is_handed_out_again(self, entry: Entry) -> bool:
+        """Tell whether Alloy begins no second installation for one who was asked, and is to be installed once more."""
+        return bool(entry.was_installed) and self._plan.knobs.dup_start == "existing"
+
+    def _is_unseen(self, installation: Installation) -> bool:
+        """Tell whether it was there before us, and Alloy does not show with which credential."""
+        knobs = self._plan.knobs
+        shows = knobs.installations_resource and knobs.hidden_cap_installations is None
+        return installation.installation_id in self._beginning.installations and not shows

@@ -53,7 +53,8 @@ class Reckoning:
                 bad = wish.bad_secret and knobs.verify_secret and entry.stage is Stage.created
                 return bad or (person.barred and entry.stage is Stage.authed)
             case Reason.installation_conflict:
-                return knobs.dup_start == "409" and not self._shows_what_was_started()
+                begun_before = knobs.dup_start == "409" and not self._shows_what_was_started()
+                return begun_before or bool(entry.was_installed)
             case _:
                 return False
 
@@ -83,14 +84,19 @@ class Reckoning:
         return len(started) + len(credentials)
 
     def _check_completed(self) -> None:
-        """A completed record has one completed installation; any other record has none."""
+        """A completed record has one completed installation; any other record has none.
+
+        But where it was installed before us Alloy may refuse a completion and not show why, and an operator looks.
+        """
+        entries = self._books.entries.values()
+        unseen = {one.installation_id for one in entries if one.was_installed and one.stage is Stage.mapped}
         live = {
             one.installation_id
             for one in self._alloy.account.installations.values()
             if one.completed_at is not None and one.installation_id not in self._beginning.installations
         }
-        ours = {entry.installation_id for entry in self._books.entries.values() if entry.stage is Stage.completed}
-        if live != ours:
+        ours = {one.installation_id for one in entries if one.stage is Stage.completed} - self._beginning.installations
+        if live - unseen != ours:
             raise Broken(f"completed at Alloy: {sorted(live)}; by our books: {sorted(map(str, ours))}")
 
     def _check_secrets(self) -> None:

@@ -222,6 +222,32 @@ def test_an_answer_that_comes_late_is_kept_for_whoever_claims_next(engine: Engin
     assert record.intent.evidence == {"alloy_user_id": "user-1", "adopted": False}
 
 
+@pytest.mark.parametrize("outcome", [Closing.answered, Closing.found])
+def test_evidence_that_moves_no_record_is_kept_for_whoever_claims_next(
+    engine: Engine, add: Add, now: datetime, outcome: Closing
+) -> None:
+    add(stage=Stage.authed)
+    record = take(engine, now)
+    intent = begun(engine, record, now, Trigger.start_installation)
+    # Its lease had run out by one clock and had not by another, corrected one: it could not move, and can give back.
+    write(engine, now, Released(record, Close(intent, outcome, {"installation_id": "i"})))
+
+    again = take(engine, now)
+    assert again.intent is not None
+    assert again.intent.evidence == {"installation_id": "i"}
+
+
+def test_evidence_that_the_database_refuses_is_kept_beside_the_hold(engine: Engine, add: Add, now: datetime) -> None:
+    add(stage=Stage.created)
+    record = take(engine, now)
+    intent = begun(engine, record, now, Trigger.authenticate)
+    write(engine, now, Held(record, LOOKED, 1, Close(intent, Closing.answered, {"credential_id": "c"})))
+
+    again = take(engine, now)
+    assert again.intent is not None
+    assert again.intent.evidence == {"credential_id": "c"}
+
+
 def test_a_credential_that_was_given_up_as_absent_and_is_made_all_the_same_is_a_leftover(
     engine: Engine, add: Add, now: datetime
 ) -> None:
