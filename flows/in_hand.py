@@ -12,7 +12,7 @@ from math import ceil
 LEAST_PER_CALL = 2
 """Records in hand for each call that may be in flight: while one is recorded and claimed, another is called for."""
 
-MOST_PER_CALL = 5
+MOST_PER_CALL = 10
 """The same where calls are quick, and most of a record's time goes into being recorded and claimed."""
 
 _SECONDS = 1.0
@@ -25,6 +25,8 @@ class InHand:
         self._least, self._most = LEAST_PER_CALL * concurrency, MOST_PER_CALL * concurrency
         self._clock = clock
         self._begun = 0
+        self.moved_per_second = 0.0
+        """As it was found when there was last asked for room."""
         self._finished: deque[tuple[float, int]] = deque([(clock(), 0)])
         """When how many had been finished in all; the first is about a second old, the last is now."""
 
@@ -39,5 +41,5 @@ class InHand:
         while self._finished[1][0] <= now - _SECONDS:
             self._finished.popleft()
         since, before = self._finished[0]
-        moved_in_a_second = (finished - before) / max(now - since, _SECONDS / 10) * _SECONDS
-        return min(max(ceil(moved_in_a_second), self._least), self._most) - unfinished
+        self.moved_per_second = (finished - before) / max(now - since, _SECONDS / 10)
+        return min(max(ceil(self.moved_per_second * _SECONDS), self._least), self._most) - unfinished

@@ -96,7 +96,7 @@ class Loop:
         paused = resources.alloy.pacing.paused_for()
         room = self._in_hand.room(sum(resources.unfinished.values()))
         # While Alloy asks everybody to wait, what is claimed would only be given back.
-        size = self._budget.size(room) if paused <= 0 else 0
+        size = self._budget.size(room, self._in_hand.moved_per_second) if paused <= 0 else 0
         if size > 0:
             claimed = await resources.in_thread(
                 claim,

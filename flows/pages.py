@@ -4,12 +4,17 @@ Prefect's server records some tens of task runs a second and silently drops what
 a budget that refills at a rate that every server keeps up with. A short list is shown customer by customer. On a long
 one the budget stays ample where Alloy is slow or limited, and every customer's every transition is a task run of its
 own; where Alloy is fast it runs low, a page takes what there is room for, and pages become as large as they must be.
+
+Once more records are moved a second than could be shown one by one, nobody looks at single customers' task runs any
+more, and each of them costs as much as several calls of Alloy, here and in Prefect's server. So then they are few.
 """
 
 from collections.abc import Callable
 from math import ceil
 
 TASK_RUNS_PER_SECOND = 10.0
+IN_BULK_PER_SECOND = 4.0
+"""The same where more records than that are moved; often enough that what is claimed lasts from one to the next."""
 SHORT_LIST = 40
 """So many customers are shown one by one however fast Alloy is: their task runs are a burst that a server absorbs."""
 
@@ -30,19 +35,18 @@ class PageBudget:
         self._most = self._left = _SAVED_SHORT if self._short else _SAVED_LONG
         self._at = clock()
 
-    def size(self, room: int) -> int:
+    def size(self, room: int, moved_per_second: float) -> int:
         """Return how many records the next page should take of the ``room`` there is; 0 to wait for the budget."""
-        self._refill()
+        self._refill(TASK_RUNS_PER_SECOND if moved_per_second <= TASK_RUNS_PER_SECOND else IN_BULK_PER_SECOND)
         if room <= 0 or self._left < 1:
             return 0
         return 1 if self._short else ceil(room / self._left)
 
     def spend(self) -> None:
         """Note that a task run was begun."""
-        self._refill()
         self._left -= 1
 
-    def _refill(self) -> None:
+    def _refill(self, per_second: float) -> None:
         now = self._clock()
-        self._left = min(self._most, self._left + (now - self._at) * TASK_RUNS_PER_SECOND)
+        self._left = min(self._most, self._left + (now - self._at) * per_second)
         self._at = now

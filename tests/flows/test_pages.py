@@ -1,8 +1,9 @@
 """The size of a page: one customer while task runs can be recorded, and just as many as must be when they cannot."""
 
-from flows.pages import SHORT_LIST, TASK_RUNS_PER_SECOND, PageBudget
+from flows.pages import IN_BULK_PER_SECOND, SHORT_LIST, TASK_RUNS_PER_SECOND, PageBudget
 
 MANY = SHORT_LIST + 1
+SLOW, FAST = TASK_RUNS_PER_SECOND - 1, 100 * TASK_RUNS_PER_SECOND
 
 
 class FakeTime:
@@ -15,17 +16,17 @@ class FakeTime:
         return self.now
 
 
-def begun_by(budget: PageBudget, most: int) -> int:
+def begun_by(budget: PageBudget, most: int, moved_per_second: float = SLOW) -> int:
     """Begin pages of one customer until there is no budget for another, or ``most`` of them."""
     begun = 0
-    while begun < most and budget.size(1):
+    while begun < most and budget.size(1, moved_per_second):
         budget.spend()
         begun += 1
     return begun
 
 
 def test_a_page_is_one_customer_to_begin_with() -> None:
-    assert PageBudget(MANY, FakeTime().clock).size(40) == 1
+    assert PageBudget(MANY, FakeTime().clock).size(40, SLOW) == 1
 
 
 def test_a_short_list_is_moved_customer_by_customer_at_once() -> None:
@@ -33,7 +34,7 @@ def test_a_short_list_is_moved_customer_by_customer_at_once() -> None:
     transitions = 5 * SHORT_LIST
     sizes = set()
     for _ in range(transitions):
-        sizes.add(budget.size(40))
+        sizes.add(budget.size(40, SLOW))
         budget.spend()
 
     assert sizes == {1}
@@ -42,7 +43,7 @@ def test_a_short_list_is_moved_customer_by_customer_at_once() -> None:
 def test_without_room_there_is_no_page() -> None:
     budget = PageBudget(MANY, FakeTime().clock)
 
-    assert (budget.size(0), budget.size(-3)) == (0, 0)
+    assert (budget.size(0, SLOW), budget.size(-3, SLOW)) == (0, 0)
 
 
 def test_no_more_task_runs_are_begun_than_can_be_recorded() -> None:
@@ -59,10 +60,23 @@ def test_no_more_task_runs_are_begun_than_can_be_recorded() -> None:
     assert saved < 10 * TASK_RUNS_PER_SECOND
 
 
+def test_in_bulk_task_runs_are_few() -> None:
+    fake = FakeTime()
+    budget = PageBudget(MANY, fake.clock)
+    begun_by(budget, 10_000, FAST)
+
+    begun = 0
+    for _ in range(100):
+        fake.now += 0.1
+        begun += begun_by(budget, 10_000, FAST)
+
+    assert 10 * IN_BULK_PER_SECOND - 1 <= begun <= 10 * IN_BULK_PER_SECOND
+
+
 def test_pages_grow_as_the_budget_runs_low() -> None:
     budget = PageBudget(MANY, FakeTime().clock)
     sizes = []
-    while size := budget.size(40):
+    while size := budget.size(40, SLOW):
         sizes.append(size)
         budget.spend()
 
@@ -73,7 +87,7 @@ def test_pages_grow_as_the_budget_runs_low() -> None:
 def test_a_page_is_never_larger_than_the_room() -> None:
     budget = PageBudget(MANY, FakeTime().clock)
     sizes = []
-    while size := budget.size(7):
+    while size := budget.size(7, SLOW):
         sizes.append(size)
         budget.spend()
 
@@ -86,7 +100,7 @@ def test_at_a_slow_pace_every_page_stays_one_customer() -> None:
     sizes = set()
     for _ in range(500):
         fake.now += 1 / (TASK_RUNS_PER_SECOND - 1)
-        sizes.add(budget.size(40))
+        sizes.add(budget.size(40, SLOW))
         budget.spend()
 
     assert sizes == {1}
