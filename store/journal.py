@@ -54,6 +54,9 @@ class Close:
     evidence: dict[str, JsonValue] | None = None
 
 
+_OF_EARLIER_CALLS = (Closing.found, Closing.absent, Closing.leftover)
+"""The outcomes of calls that an earlier attempt made, perhaps in another hand."""
+
 UNSETTLED = or_(INTENT.c.closed_at.is_(None), INTENT.c.outcome == Closing.late)
 """The condition on an intent whose onboarding will look up what it did, or use the answer that came late."""
 
@@ -192,7 +195,8 @@ def close_intents(connection: Connection, closes: Sequence[Close], now: datetime
     given_up = [{"intent_id": c.id} for c in closes if c.outcome is Closing.absent]
     if given_up:
         connection.execute(_BELIEVED_TOO_SOON, given_up)
-    adopted = [{"intent_id": c.id, "how": c.outcome} for c in closes if c.outcome is not Closing.late]
+    # Whoever got an answer or a refusal had opened the intent: nobody can have closed it as late before.
+    adopted = [{"intent_id": c.id, "how": c.outcome} for c in closes if c.outcome in _OF_EARLIER_CALLS]
     if adopted:
         connection.execute(_USE_LATE, adopted)
 
