@@ -106,9 +106,9 @@ def measure(around: Surroundings, race: Race) -> Table:
 
 
 def _contenders(around: Surroundings, race: Race) -> list[Contender]:
-    every = {
+    every: dict[str, Contender] = {
         "ours": Contender("onboard run", race.customers, lambda number: _ours(around, race, number)),
-        **{name: _bare(around, race, name) for name in CONNECTIONS},
+        **{str(name): _bare(around, race, name) for name in CONNECTIONS},
         "prefect": Contender("a Prefect task per call", race.slow_customers, lambda _: _prefect(around, race)),
         "dbos-sqlite": _dbos(around, race, "SQLite"),
         "dbos-postgresql": _dbos(around, race, "PostgreSQL"),

@@ -61,20 +61,23 @@ class SixCalls:
             raise RuntimeError("the installation does not show")
 
 
+_AS_EVERYBODY_HAS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+"""What httpx takes by itself."""
+
+
 @asynccontextmanager
 async def opened(url: str, slots: int, connections: Connections) -> AsyncIterator[list[SixCalls]]:
     """Open what is called through by ``slots`` coroutines; yield one for each, which may all share a client."""
     single = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-    number = slots if connections == "slots" else 1
     clients = [
         httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {API_KEY}"},
             timeout=60,
             transport=AiohttpTransport(secure=False) if connections == "aiohttp" else None,
-            **({"limits": single} if connections == "slots" else {}),
+            limits=single if connections == "slots" else _AS_EVERYBODY_HAS,
         )
-        for _ in range(number)
+        for _ in range(slots if connections == "slots" else 1)
     ]
     try:
         yield [SixCalls(client) for client, _ in zip(cycle(clients), range(slots), strict=False)]
