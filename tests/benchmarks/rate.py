@@ -17,6 +17,7 @@ from typing import Annotated, get_args
 import typer
 from rich.table import Table
 
+from deployments.cli.exits import ExitCode
 from deployments.sandbox.request_log import RequestRecord
 from tests.benchmarks.crew import Crew, crew
 from tests.benchmarks.databases import Kind
@@ -92,7 +93,7 @@ def measure(
             starts.append(starts[-1] + phase.seconds)
             _let_pass(starts[-1], at_work)
         asked = around.alloy.control.requests()
-        at_work.interrupt()
+        assert all(one.code == ExitCode.interrupted for one in at_work.interrupt())
     return [_count(phase, start, asked) for phase, start in zip(phases, starts[:-1], strict=True)]
 
 
