@@ -12,8 +12,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -30,14 +28,13 @@ from store.engine import make_engine, migrate
 from store.intake.take_in import take_in
 from store.lists.check import check_list, read_rows
 from store.vault import Vault
-from tests.postgresql import administering, running_postgresql, with_database
+from tests.benchmarks.databases import KINDS, Databases, Kind, databases
 
 CATALOGUE = Catalogue(
     (CatalogueEntry.of("a" * 24, "Klaviyo", ["klaviyo"]), CatalogueEntry.of("b" * 24, "Slack", ["slack"])),
     {"klaviyo": AppEntry("klaviyo", False, ("apiKey",))},
 )
 HEADER = "username,full_name,integration,auth.apiKey,map.channel,plan,region\n"
-KINDS = ("SQLite", "PostgreSQL")
 
 
 def main(
@@ -53,10 +50,10 @@ def main(
     table = Table(title=f"rows a second, medians of {rounds} rounds, and the highest peak of memory")
     for column in ("database", "rows", "read and checked", "taken in", "both", "both, by CPU time", "peak MB"):
         table.add_column(column, justify="left" if column == "database" else "right")
-    with databases() as new_database:
+    with tempfile.TemporaryDirectory() as folder, databases(Path(folder)) as made:
         for kind in KINDS:
             for number in (rows // 10, rows):
-                found = [measured_apart(number, new_database(kind)) for _ in range(rounds)]
+                found = [measured_apart(number, made, kind) for _ in range(rounds)]
                 middle = {name: median(each[name] for each in found) for name in found[0]}
                 speeds = ("checked", "taken_in", "both", "both_cpu")
                 peak = max(each["peak_mb"] for each in found)
@@ -96,11 +93,10 @@ def measure(listed: Path, url: str) -> dict[str, float]:
     }
 
 
-def measured_apart(rows: int, url: str) -> dict[str, float]:
+def measured_apart(rows: int, made: Databases, kind: Kind) -> dict[str, float]:
     """Measure in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, made.new(kind) as url:
         listed = write_list(Path(folder) / "customers.csv", rows)
-        url = url or f"sqlite:///{Path(folder) / 'onboard.db'}"
         command = [sys.executable, "-m", "tests.benchmarks.intake", "--one", url, "--listed", str(listed)]
         found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return found
@@ -113,25 +109,6 @@ def write_list(path: Path, rows: int) -> Path:
         for one in range(rows):
             file.write(f"c{one:07}@example.test,Customer {one},Klaviyo,key-{one:032x},#orders-{one},gold,emea\n")
     return path
-
-
-@contextmanager
-def databases() -> Iterator[Callable[[str], str]]:
-    """Give what makes a new database of a kind; "" is a SQLite file beside the list."""
-    with running_postgresql() as server:
-        made: list[str] = []
-
-        def new_database(kind: str) -> str:
-            if kind == "SQLite":
-                return ""
-            with administering(server) as run:
-                for name in made:
-                    run(f"DROP DATABASE {name}")
-                made[:] = [f"benchmark_{datetime.now(UTC):%H%M%S%f}"]
-                run(f"CREATE DATABASE {made[0]}")
-            return with_database(server, made[0])
-
-        yield new_database
 
 
 if __name__ == "__main__":
