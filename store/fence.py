@@ -43,23 +43,26 @@ class Fenced:
         return dict.fromkeys(begun, "was cancelled") | dict.fromkeys(outdated, "was answered while it was filled in")
 
 
+_LOCKED = (
+    select(
+        ONBOARDING.c.id,
+        ONBOARDING.c.lease_token,
+        ONBOARDING.c.stage,
+        ONBOARDING.c.version,
+        ONBOARDING.c.lease_until,
+        ONBOARDING.c.hold,
+        ONBOARDING.c.sentence,
+        ONBOARDING.c.nudged,
+    )
+    .where(ONBOARDING.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(ONBOARDING.c.id)  # every writer locks in one order, so that no two can wait for each other
+    .with_for_update()
+)
+
+
 def fence(connection: Connection, writes: Sequence[Write], now: datetime) -> Fenced:
     """Lock the records of ``writes``, and find out whose they are and what was asked for meanwhile."""
-    rows = connection.execute(
-        select(
-            ONBOARDING.c.id,
-            ONBOARDING.c.lease_token,
-            ONBOARDING.c.stage,
-            ONBOARDING.c.version,
-            ONBOARDING.c.lease_until,
-            ONBOARDING.c.hold,
-            ONBOARDING.c.sentence,
-            ONBOARDING.c.nudged,
-        )
-        .where(ONBOARDING.c.id.in_(_touched(writes)))
-        .order_by(ONBOARDING.c.id)  # every writer locks in one order, so that no two can wait for each other
-        .with_for_update()
-    )
+    rows = connection.execute(_LOCKED, {"ids": list(_touched(writes))})
     held = {row.id: row for row in rows}
     ours = {
         place

@@ -169,6 +169,11 @@ _PROLONG = (
     .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.closed_at.is_(None))
     .values(settled_at=bindparam("until"))
 )
+_CLOSE_OTHERS = (
+    update(INTENT)
+    .where(INTENT.c.onboarding_id.in_(bindparam("onboarding_ids", expanding=True)), INTENT.c.closed_at.is_(None))
+    .values(closed_at=bindparam("at"), outcome=Closing.leftover)
+)
 _MARK_ABSENT = (
     update(INTENT)
     .where(INTENT.c.id == bindparam("intent_id"), INTENT.c.absent_at.is_(None))
@@ -235,8 +240,4 @@ def mark_absent(connection: Connection, intent_ids: Sequence[int], now: datetime
 
 def close_others(connection: Connection, onboarding_ids: Sequence[int], now: datetime) -> None:
     """Close what is still open of onboardings that have moved on without it, as suspected leftovers."""
-    connection.execute(
-        update(INTENT)
-        .where(INTENT.c.onboarding_id.in_(onboarding_ids), INTENT.c.closed_at.is_(None))
-        .values(closed_at=now, outcome=Closing.leftover)
-    )
+    connection.execute(_CLOSE_OTHERS, {"onboarding_ids": list(onboarding_ids), "at": now})

@@ -7,6 +7,7 @@ like anything else that is due, which is all there is to resuming. What is held 
 is not handed out.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ from store.models import CUSTOMER, ONBOARDING
 from store.outages import attempts, outlasting_outages
 from store.quarantine import INTEGRATION
 from store.records import Page, Scope
+
+_NOW = bindparam("now", type_=ONBOARDING.c.due_at.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +81,19 @@ def _choose(
 
 def _left_behind(connection: Connection, scope: Scope, now: datetime) -> list[Stage]:
     """Return the stages in which leases ran out, the fullest first."""
-    found = connection.execute(
-        select(ONBOARDING.c.stage)
-        .where(
-            ONBOARDING.c.lease_token.is_not(None),
-            ONBOARDING.c.lease_until <= now,
-            ONBOARDING.c.due_at <= now,
-            *_within(scope),
-        )
-        .group_by(ONBOARDING.c.stage)
-        .order_by(func.count().desc(), ONBOARDING.c.stage)
+    found = connection.execute(_left_behind_statement(*_kind_of(scope)), {"now": now, **_named(scope)})
+    return [stage for stage, _ in Counter(sorted(found.scalars())).most_common()]
+
+
+@lru_cache
+def _left_behind_statement(*kind: bool) -> Select[Any]:
+    # Counted by whoever asks: SQLite would group by reading an index of all that is due.
+    return select(ONBOARDING.c.stage).where(
+        ONBOARDING.c.lease_token.is_not(None),
+        ONBOARDING.c.lease_until <= _NOW,
+        ONBOARDING.c.due_at <= _NOW,
+        *_within_leased(*kind),
     )
-    return list(found.scalars())
 
 
 @outlasting_outages
@@ -127,48 +131,72 @@ def _lock(connection: Connection, tokens: Sequence[str]) -> list[int]:
 @outlasting_outages
 def outlook(engine: Engine, scope: Scope) -> Outlook:
     """Tell when something in ``scope`` falls due next, and what is leased at this moment."""
+    kind, named = _kind_of(scope), _named(scope)
     with reading(engine) as connection:
-        dues = [
-            connection.scalar(
-                select(func.min(ONBOARDING.c.due_at)).where(
-                    ONBOARDING.c.stage == stage,
-                    ONBOARDING.c.due_at.is_not(None),
-                    or_(ONBOARDING.c.lease_token.is_(None), ONBOARDING.c.due_at > ONBOARDING.c.lease_until),
-                    *_within(scope),
-                )
-            )
-            for stage in LATEST_FIRST
-        ]
-        leased, until = connection.execute(
-            select(func.count(), func.max(ONBOARDING.c.lease_until)).where(
-                ONBOARDING.c.lease_token.is_not(None),
-                # Without a due time it was cancelled meanwhile: nobody claims it, even if its worker died.
-                ONBOARDING.c.due_at <= ONBOARDING.c.lease_until,
-                *_within(scope),
-            )
-        ).one()
+        dues = [connection.scalar(_next_due_statement(*kind), {"at_stage": stage, **named}) for stage in LATEST_FIRST]
+        leased, until = connection.execute(_leased_statement(*kind), named).one()
     return Outlook(min((due for due in dues if due is not None), default=None), leased, until)
+
+
+@lru_cache
+def _next_due_statement(*kind: bool) -> Select[Any]:
+    return select(func.min(ONBOARDING.c.due_at)).where(
+        ONBOARDING.c.stage == bindparam("at_stage"),
+        ONBOARDING.c.due_at.is_not(None),
+        or_(ONBOARDING.c.lease_token.is_(None), ONBOARDING.c.due_at > ONBOARDING.c.lease_until),
+        *_within(*kind),
+    )
+
+
+@lru_cache
+def _leased_statement(*kind: bool) -> Select[Any]:
+    return select(func.count(), func.max(ONBOARDING.c.lease_until)).where(
+        ONBOARDING.c.lease_token.is_not(None),
+        # Without a due time it was cancelled meanwhile: nobody claims it, even if its worker died.
+        ONBOARDING.c.due_at <= ONBOARDING.c.lease_until,
+        *_within_leased(*kind),
+    )
 
 
 @outlasting_outages
 def count_due(engine: Engine, scope: Scope, most: int) -> int:
     """Return how many onboardings in ``scope`` fall due by themselves, now or later; not counted beyond ``most``."""
-    some = select(ONBOARDING.c.id).where(ONBOARDING.c.due_at.is_not(None), *_within(scope)).limit(most).subquery()
+    within = _within(*_kind_of(scope))
+    some = select(ONBOARDING.c.id).where(ONBOARDING.c.due_at.is_not(None), *within).limit(most).subquery()
     with reading(engine) as connection:
-        return connection.scalar(select(func.count()).select_from(some)) or 0
+        return connection.scalar(select(func.count()).select_from(some), _named(scope)) or 0
 
 
-def _within(scope: Scope) -> list[ColumnElement[bool]]:
+# Claiming and looking ahead are the busiest statements there are; to build one anew would cost more than to run it. So
+# each is built once for each kind of scope, which names its batch or its customer when it is run.
+def _kind_of(scope: Scope) -> tuple[bool, bool]:
+    return scope.batch_id is not None, scope.customer_id is not None
+
+
+def _named(scope: Scope) -> dict[str, int | None]:
+    return {"of_batch": scope.batch_id, "of_customer": scope.customer_id}
+
+
+def _within(of_batch: bool, of_customer: bool) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if scope.batch_id is not None:
-        conditions.append(ONBOARDING.c.batch_id == scope.batch_id)
-    if scope.customer_id is not None:
-        conditions.append(ONBOARDING.c.customer_id == scope.customer_id)
+    if of_batch:
+        conditions.append(ONBOARDING.c.batch_id == bindparam("of_batch"))
+    if of_customer:
+        conditions.append(ONBOARDING.c.customer_id == bindparam("of_customer"))
+    return conditions
+
+
+def _within_leased(of_batch: bool, of_customer: bool) -> list[ColumnElement[bool]]:
+    """The same of what is leased: leases are few, and an index of the batch would be read as a whole."""
+    conditions: list[ColumnElement[bool]] = []
+    if of_batch:
+        conditions.append(ONBOARDING.c.batch_id + 0 == bindparam("of_batch"))
+    if of_customer:
+        conditions.append(ONBOARDING.c.customer_id + 0 == bindparam("of_customer"))
     return conditions
 
 
 _OTHER = ONBOARDING.alias()
-_NOW = bindparam("now", type_=ONBOARDING.c.due_at.type)
 _FREE = (
     ONBOARDING.c.due_at <= _NOW,
     or_(ONBOARDING.c.lease_until.is_(None), ONBOARDING.c.lease_until <= _NOW),
@@ -181,19 +209,14 @@ _FREE = (
 """Due, and neither it nor another onboarding of its customer in anybody's hands."""
 
 
-# Claiming is the busiest statement there is; to build it anew would cost more than to run it.
 @lru_cache
-def _due_statement(*, of_batch: bool, of_customer: bool) -> Select[Any]:
+def _due_statement(*kind: bool) -> Select[Any]:
     statement = select(ONBOARDING.c.id, ONBOARDING.c.customer_id, ONBOARDING.c.batch_id, INTEGRATION).join(
         CUSTOMER, CUSTOMER.c.id == ONBOARDING.c.customer_id
     )
-    statement = statement.where(ONBOARDING.c.stage == bindparam("at_stage"), *_FREE)
-    if of_batch:
-        statement = statement.where(ONBOARDING.c.batch_id == bindparam("of_batch"))
-    if of_customer:
-        statement = statement.where(ONBOARDING.c.customer_id == bindparam("of_customer"))
     return (
-        statement.order_by(ONBOARDING.c.due_at, ONBOARDING.c.id)
+        statement.where(ONBOARDING.c.stage == bindparam("at_stage"), *_FREE, *_within(*kind))
+        .order_by(ONBOARDING.c.due_at, ONBOARDING.c.id)
         .limit(bindparam("most", type_=Integer))
         # Onboardings too: a worker that was stopped in the middle of a transaction would hold up everybody's claims.
         .with_for_update(of=[CUSTOMER, ONBOARDING], skip_locked=True)
@@ -216,13 +239,10 @@ _TAKE = (
 
 
 def _due(connection: Connection, scope: Scope, stage: Stage, limit: int, now: datetime, gates: Gates) -> list[int]:
-    statement = _due_statement(of_batch=scope.batch_id is not None, of_customer=scope.customer_id is not None)
+    statement = _due_statement(*_kind_of(scope))
 
     def look(most: int) -> list[Candidate]:
-        found = connection.execute(
-            statement,
-            {"at_stage": stage, "now": now, "most": most, "of_batch": scope.batch_id, "of_customer": scope.customer_id},
-        )
+        found = connection.execute(statement, {"at_stage": stage, "now": now, "most": most, **_named(scope)})
         return [Candidate(*row) for row in found]
 
     first_of_customer: dict[int, int] = {}

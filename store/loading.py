@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import BindParameter, Connection, Select, bindparam, select
 
 from states.stage import Stage
 from states.transitions import BY_SOURCE
@@ -61,20 +61,34 @@ def _records_statement(json_columns: tuple[str, ...]) -> Select[Any]:
     )
 
 
+# To build a statement anew costs more than to run it.
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_INTENTS = (
+    select(
+        INTENT.c.onboarding_id, INTENT.c.id, INTENT.c.trigger, INTENT.c.opened_at,
+        INTENT.c.settled_at, INTENT.c.absent_at, INTENT.c.evidence,
+    )
+    .where(INTENT.c.onboarding_id.in_(_IDS), INTENT.c.trigger == bindparam("of_trigger"), UNSETTLED)
+    .order_by(INTENT.c.id)
+)  # fmt: skip
+_SIBLINGS = (
+    select(
+        ONBOARDING.c.customer_id, ONBOARDING.c.id, ONBOARDING.c.integration_key, ONBOARDING.c.integration_id,
+        ONBOARDING.c.app, ONBOARDING.c.auth_digest, ONBOARDING.c.stage, ONBOARDING.c.hold,
+        ONBOARDING.c.snapshot.is_not(None), ONBOARDING.c.credential_id, ONBOARDING.c.installation_id,
+    )
+    .where(ONBOARDING.c.customer_id.in_(_IDS))
+    .order_by(ONBOARDING.c.id)
+)  # fmt: skip
+_SEALED = select(AUTH_VALUE.c.onboarding_id, AUTH_VALUE.c.name, AUTH_VALUE.c.sealed).where(
+    AUTH_VALUE.c.onboarding_id.in_(_IDS)
+)
+_TEMPLATES = select(BATCH.c.id, BATCH.c.templates).where(BATCH.c.id.in_(_IDS))
+
+
 def _add_intents(connection: Connection, records: Sequence[Record], stage: Stage) -> None:
     of = {record.id: record for record in records}
-    rows = connection.execute(
-        select(
-            INTENT.c.onboarding_id, INTENT.c.id, INTENT.c.trigger, INTENT.c.opened_at,
-            INTENT.c.settled_at, INTENT.c.absent_at, INTENT.c.evidence,
-        )
-        .where(
-            INTENT.c.onboarding_id.in_(of),
-            INTENT.c.trigger == BY_SOURCE[stage].trigger,
-            UNSETTLED,
-        )
-        .order_by(INTENT.c.id)
-    )  # fmt: skip
+    rows = connection.execute(_INTENTS, {"ids": list(of), "of_trigger": BY_SOURCE[stage].trigger})
     for onboarding_id, *columns in rows:
         record, intent = of[onboarding_id], OpenIntent(*columns)
         if record.intent is None or intent.evidence is not None:  # an answer at hand beats a question still open
@@ -83,15 +97,7 @@ def _add_intents(connection: Connection, records: Sequence[Record], stage: Stage
 
 def _add_siblings(connection: Connection, records: Sequence[Record]) -> None:
     siblings: dict[int, list[Sibling]] = defaultdict(list)
-    rows = connection.execute(
-        select(
-            ONBOARDING.c.customer_id, ONBOARDING.c.id, ONBOARDING.c.integration_key, ONBOARDING.c.integration_id,
-            ONBOARDING.c.app, ONBOARDING.c.auth_digest, ONBOARDING.c.stage, ONBOARDING.c.hold,
-            ONBOARDING.c.snapshot.is_not(None), ONBOARDING.c.credential_id, ONBOARDING.c.installation_id,
-        )
-        .where(ONBOARDING.c.customer_id.in_([record.customer_id for record in records]))
-        .order_by(ONBOARDING.c.id)
-    )  # fmt: skip
+    rows = connection.execute(_SIBLINGS, {"ids": [record.customer_id for record in records]})
     for customer_id, *sibling in rows:
         siblings[customer_id].append(Sibling(*sibling))
     for record in records:
@@ -100,19 +106,13 @@ def _add_siblings(connection: Connection, records: Sequence[Record]) -> None:
 
 def _add_sealed(connection: Connection, records: Sequence[Record]) -> None:
     of = {record.id: record for record in records}
-    rows = connection.execute(
-        select(AUTH_VALUE.c.onboarding_id, AUTH_VALUE.c.name, AUTH_VALUE.c.sealed).where(
-            AUTH_VALUE.c.onboarding_id.in_(of)
-        )
-    )
+    rows = connection.execute(_SEALED, {"ids": list(of)})
     for onboarding_id, name, sealed in rows:
         of[onboarding_id].sealed[name] = sealed
 
 
 def _add_templates(connection: Connection, records: Sequence[Record]) -> None:
-    rows = connection.execute(
-        select(BATCH.c.id, BATCH.c.templates).where(BATCH.c.id.in_({record.batch_id for record in records}))
-    )
+    rows = connection.execute(_TEMPLATES, {"ids": list({record.batch_id for record in records})})
     of_batch = {row.id: row.templates for row in rows}
     for record in records:
         record.templates = of_batch[record.batch_id]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, case, delete, null, update
+from sqlalchemy import BindParameter, Connection, bindparam, case, delete, null, update
 
 from states.holds import HoldKind, Reason
 from states.machine import fire
@@ -62,12 +62,42 @@ def _moved_columns(write: Moved, now: datetime) -> dict[str, object]:
     }
 
 
+# To build a statement anew costs more than to run it, and these are run with every group of answers.
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_KEEP_USER = (
+    update(CUSTOMER)
+    .where(CUSTOMER.c.id == bindparam("of_id"))
+    .values(alloy_user_id=bindparam("user"), adopted=bindparam("was_there"))
+)
+_DELETE_VALUES = delete(AUTH_VALUE).where(AUTH_VALUE.c.onboarding_id.in_(_IDS))
+_DELETE_LINKS = delete(CONSENT_LINK).where(CONSENT_LINK.c.onboarding_id.in_(_IDS))
+_LET_OTHERS_LOOK = (
+    update(ONBOARDING)
+    .where(
+        ONBOARDING.c.customer_id.in_(_IDS),
+        ONBOARDING.c.stage == Stage.created,
+        ONBOARDING.c.reason == Reason.awaiting_consent,
+        ONBOARDING.c.lease_token.is_(None),
+    )
+    .values(due_at=bindparam("at", type_=ONBOARDING.c.due_at.type), version=ONBOARDING.c.version + 1)
+)
+_LOOK_ANEW = (
+    update(ONBOARDING)
+    .where(ONBOARDING.c.id.in_(_IDS), ONBOARDING.c.nudged)
+    .values(
+        nudged=False,
+        due_at=case(
+            (ONBOARDING.c.hold == HoldKind.cancelled, null()),
+            else_=bindparam("at", type_=ONBOARDING.c.due_at.type),
+        ),
+    )
+)
+
+
 def _user_known(connection: Connection, writes: Sequence[Moved], now: datetime) -> None:
     del now
     connection.execute(
-        update(CUSTOMER)
-        .where(CUSTOMER.c.id == bindparam("of_id"))
-        .values(alloy_user_id=bindparam("user"), adopted=bindparam("was_there")),
+        _KEEP_USER,
         [
             {
                 "of_id": write.record.customer_id,
@@ -82,18 +112,9 @@ def _user_known(connection: Connection, writes: Sequence[Moved], now: datetime) 
 def _credential_known(connection: Connection, writes: Sequence[Moved], now: datetime) -> None:
     """Delete what was needed to get it; let the customer's other onboardings look, which may have waited for it."""
     ids = [write.record.id for write in writes]
-    connection.execute(delete(AUTH_VALUE).where(AUTH_VALUE.c.onboarding_id.in_(ids)))
-    connection.execute(delete(CONSENT_LINK).where(CONSENT_LINK.c.onboarding_id.in_(ids)))
-    connection.execute(
-        update(ONBOARDING)
-        .where(
-            ONBOARDING.c.customer_id.in_([write.record.customer_id for write in writes]),
-            ONBOARDING.c.stage == Stage.created,
-            ONBOARDING.c.reason == Reason.awaiting_consent,
-            ONBOARDING.c.lease_token.is_(None),
-        )
-        .values(due_at=now, version=ONBOARDING.c.version + 1)
-    )
+    connection.execute(_DELETE_VALUES, {"ids": ids})
+    connection.execute(_DELETE_LINKS, {"ids": ids})
+    connection.execute(_LET_OTHERS_LOOK, {"ids": [write.record.customer_id for write in writes], "at": now})
 
 
 def _nothing_more(connection: Connection, writes: Sequence[Moved], now: datetime) -> None:
@@ -108,7 +129,6 @@ _AFTER: dict[Trigger, Callable[[Connection, Sequence[Moved], datetime], None]] =
 
 def hold(connection: Connection, writes: Sequence[Held], worker: str, now: datetime) -> Sequence[None]:
     """Let records stand still, or be due at once if somebody asked for another look meanwhile."""
-    nudged = ONBOARDING.c.nudged
     records = [write.record for write in writes]
     compare_and_set(
         connection,
@@ -125,12 +145,7 @@ def hold(connection: Connection, writes: Sequence[Held], worker: str, now: datet
         ],
     )
     set_columns(connection, writes)
-    ids = [record.id for record in records]
-    connection.execute(
-        update(ONBOARDING)
-        .where(ONBOARDING.c.id.in_(ids), nudged)
-        .values(nudged=False, due_at=case((ONBOARDING.c.hold == HoldKind.cancelled, null()), else_=now))
-    )
+    connection.execute(_LOOK_ANEW, {"ids": [record.id for record in records], "at": now})
     mark_absent(connection, [write.absent for write in writes if write.absent is not None], now)
     remember(
         connection,
