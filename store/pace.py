@@ -1,0 +1,77 @@
+"""The pace of each account, where all workers of a database share it: one row, locked while turns are reserved.
+
+Carried out twice, because a commit only seemed to fail, a reservation costs a quarter of a second's turns, and a
+refusal is no news the second time.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+
+from sqlalchemy import Engine, bindparam, select, update
+
+from states.pace import TRUSTED_FOR, Block, News, Pace, exchanged
+from store.engine import insert, writing
+from store.models import ACCOUNT_PACE, AccountPace
+from store.outages import outlasting_outages
+from store.read_only import Database, ask
+
+_NAMES = [field.name for field in fields(Pace)]
+_READ = (
+    select(*(ACCOUNT_PACE.c[name] for name in _NAMES))
+    .where(ACCOUNT_PACE.c.account == bindparam("of_account"))
+    .with_for_update()
+)
+_SAVE = (
+    update(ACCOUNT_PACE)
+    .where(ACCOUNT_PACE.c.account == bindparam("of_account"))
+    .values({name: bindparam(f"new_{name}") for name in _NAMES})
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How fast an account is called at present."""
+
+    limit: float | None
+    """Calls per second; None: they are not held up."""
+    by_asking: bool
+    """Whether the limit was found by asking; otherwise it was given."""
+    paused_until: float
+
+
+def account_of(base_url: str, api_key: str) -> str:
+    """Return the name of an account's pace. The key cannot be told from it."""
+    return hashlib.sha256(f"{base_url.rstrip('/')}\n{api_key}".encode()).hexdigest()[:32]
+
+
+@outlasting_outages
+def exchange(engine: Engine, account: str, given: float | None, news: News, wanted: int, now: float) -> Block:
+    """Let all workers have ``news``, and reserve up to ``wanted`` turns of the rate that is ``given`` or found."""
+    with writing(engine) as connection:
+        row = connection.execute(_READ, {"of_account": account}).one_or_none()
+        if row is None:
+            first = asdict(Pace(given=given, next_at=0.0, paused_until=0.0, seen_at=0.0))
+            connection.execute(
+                insert(connection, AccountPace).values(account=account, **first).on_conflict_do_nothing()
+            )
+            row = connection.execute(_READ, {"of_account": account}).one()
+        known = Pace(*row)
+        pace, block = exchanged(replace(known, given=given), news, wanted, now)
+        if pace != known:
+            changed = {f"new_{name}": getattr(pace, name) for name in _NAMES}
+            connection.execute(_SAVE, {"of_account": account, **changed})
+    return block
+
+
+def found(database: Database, now: float) -> Sequence[Found]:
+    """Return how fast the accounts are called that were called lately, the latest first."""
+    rows = ask(
+        database,
+        "SELECT given, rate, paused_until FROM accountpace WHERE seen_at > :since ORDER BY seen_at DESC",
+        since=now - TRUSTED_FOR,
+    )
+    return [
+        Found(Pace(given=given, rate=rate).limit, by_asking=given is None, paused_until=paused_until)
+        for given, rate, paused_until in rows
+    ]
