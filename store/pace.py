@@ -5,16 +5,14 @@ refusal is no news the second time.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 
 from sqlalchemy import Engine, bindparam, select, update
 
-from states.pace import TRUSTED_FOR, Block, News, Pace, exchanged
+from states.pace import Block, News, Pace, exchanged
 from store.engine import insert, writing
 from store.models import ACCOUNT_PACE, AccountPace
 from store.outages import outlasting_outages
-from store.read_only import Database, ask
 
 _NAMES = [field.name for field in fields(Pace)]
 _READ = (
@@ -27,17 +25,6 @@ _SAVE = (
     .where(ACCOUNT_PACE.c.account == bindparam("of_account"))
     .values({name: bindparam(f"new_{name}") for name in _NAMES})
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """How fast an account is called at present."""
-
-    limit: float | None
-    """Calls per second; None: they are not held up."""
-    by_asking: bool
-    """Whether the limit was found by asking; otherwise it was given."""
-    paused_until: float
 
 
 def account_of(base_url: str, api_key: str) -> str:
@@ -62,16 +49,3 @@ def exchange(engine: Engine, account: str, given: float | None, news: News, want
             changed = {f"new_{name}": getattr(pace, name) for name in _NAMES}
             connection.execute(_SAVE, {"of_account": account, **changed})
     return block
-
-
-def found(database: Database, now: float) -> Sequence[Found]:
-    """Return how fast the accounts are called that were called lately, the latest first."""
-    rows = ask(
-        database,
-        "SELECT given, rate, paused_until FROM accountpace WHERE seen_at > :since ORDER BY seen_at DESC",
-        since=now - TRUSTED_FOR,
-    )
-    return [
-        Found(Pace(given=given, rate=rate).limit, by_asking=given is None, paused_until=paused_until)
-        for given, rate, paused_until in rows
-    ]

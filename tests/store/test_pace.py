@@ -10,7 +10,8 @@ from sqlalchemy import Engine, select, text
 from states.pace import LONGEST_BLOCK, Block, News
 from store.engine import make_engine, reading
 from store.models import ACCOUNT_PACE
-from store.pace import account_of, exchange, found
+from store.pace import account_of, exchange
+from store.pace_found import found_paces
 
 NOW = 1_800_000_000.0
 ACCOUNT = account_of("https://alloy.test", "a key")
@@ -106,13 +107,14 @@ def test_the_key_is_not_kept(engine: Engine) -> None:
     assert "canary" not in str(kept)
 
 
-def test_it_is_told_how_fast_the_account_is_called(engine: Engine) -> None:
+def test_it_is_told_how_fast_an_account_is_called(engine: Engine) -> None:
     exchange(engine, ACCOUNT, None, News(successes=50), 1, NOW)
+    exchange(engine, ACCOUNT, None, News(refused_in=0), 1, NOW + 1)
+    exchange(engine, account_of("https://alloy.test", "old"), 7.0, News(), 1, NOW - 3600)
 
-    [told] = found(engine, NOW + 5)
-    assert told.limit is not None
-    assert told.by_asking
-    assert not found(engine, NOW + 3600)
+    [told] = found_paces(engine)
+    assert told.rate is not None
+    assert (told.given, told.limit_met, told.paused_until) == (False, True, None)
 
 
 def test_a_look_for_news_that_finds_none_writes_nothing(engine: Engine) -> None:
