@@ -10,10 +10,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from states.pace import LONGEST_PAUSE, NEVER, Block, News, Pace, exchanged
+from states.pace import CEILING, LONGEST_PAUSE, NEVER, Block, News, Pace, exchanged
 
 FINEST_SLEEP = 0.001
 """Shorter waits are not slept: the event loop's clock is no finer, and a sleep costs more than a call may."""
+
+
+_CLOSEST = 0.9
+"""So close to each other, of what the rate has them apart, may calls leave: what was held up catches up slowly."""
 
 
 class NotWanted(Exception):
@@ -75,6 +79,7 @@ class Pacing:
         self._limit = self._pace.limit
         self._paused_until = NEVER
         self._in_hand: deque[_Turns] = deque()
+        self._departed_at = NEVER
 
     @property
     def rate(self) -> float | None:
@@ -114,6 +119,19 @@ class Pacing:
                 return self._take(asked_at)
         finally:
             self._waiting -= 1
+
+    async def depart(self) -> None:
+        """Return when a call that had its turn may be sent: at once, or shortly after the one before it.
+
+        Between a turn and its call an intent is written, with others in one group, after which all would go at once.
+        """
+        if self._limit is None or self._limit > CEILING:
+            return
+        now = self._clock()
+        at = max(now, self._departed_at + _CLOSEST / self._limit)
+        self._departed_at = at
+        if at - now >= FINEST_SLEEP:
+            await self._sleep(at - now)
 
     def succeeded(self, turn: Turn) -> None:
         """Learn that a call was not refused for its pace."""

@@ -299,3 +299,36 @@ async def test_whoever_is_not_wanted_any_more_leaves_the_queue_and_uses_up_no_tu
 
     assert [type(one) for one in came] == [NotWanted] * 5
     assert fake.now - asked <= 1
+
+
+async def test_calls_that_were_held_up_together_after_their_turns_do_not_leave_together() -> None:
+    fake = FakeTime()
+    pacing = Pacing(40, clock=fake.clock, sleep=fake.sleep)
+    await starts(pacing, fake, 10)
+    left = []
+    for _ in range(10):
+        await pacing.depart()
+        left.append(fake.now)
+
+    assert [later - earlier for earlier, later in pairwise(left)] == pytest.approx([0.9 / 40] * 9)
+
+
+async def test_calls_that_leave_at_their_turns_are_not_held_up_any_more() -> None:
+    fake = FakeTime()
+    pacing = Pacing(40, clock=fake.clock, sleep=fake.sleep)
+    await starts(pacing, fake, 10)
+    for _ in range(20):
+        await pacing.turn()
+        before = fake.now
+        await pacing.depart()
+        assert fake.now == before
+
+
+async def test_where_turns_are_plenty_nobody_sleeps_before_leaving() -> None:
+    fake = FakeTime()
+    pacing = Pacing(100_000, clock=fake.clock, sleep=fake.sleep)
+    await starts(pacing, fake, 1)
+    for _ in range(50):
+        await pacing.depart()
+
+    assert not fake.slept
