@@ -29,11 +29,14 @@ from flows.clock import Clock, FollowingClock
 from flows.pacing import Pacing
 from flows.recorder import Recorder
 from flows.settings import Settings
+from flows.shared_pacing import SharedPacing
 from flows.tally import Tally
 from states.failures import Halted
 from states.holds import Reason
+from states.pace import Block, News
 from store.catalogue import Catalogue, load, load_capabilities, save_capabilities
 from store.engine import make_engine, migrate, time_of
+from store.pace import account_of, exchange
 from store.records import Page
 from store.vault import Vault
 from store.work import record_group
@@ -116,12 +119,13 @@ async def open_resources(
 
         async with (
             _common_clock(clock, engine, executor, settings.lease) as common,
+            _common_pace(pacing, settings, engine, executor, common) as pace,
             AlloyClient.open(
                 base_url=settings.alloy_base_url,
                 api_key=settings.alloy_api_key,
                 dialect=settings.alloy_api_version,
                 concurrency=settings.alloy_concurrency,
-                pacing=pacing or Pacing(settings.alloy_rate),
+                pacing=pace,
                 capabilities=capabilities,
                 deadline=settings.call_deadline.total_seconds(),
                 send_within=settings.send_within,
@@ -194,3 +198,22 @@ async def _common_clock(
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _common_pace(
+    handed_in: Pacing | None, settings: Settings, engine: Engine, executor: Executor, clock: Clock
+) -> AsyncIterator[Pacing]:
+    """Give out the turns that all workers of the database share."""
+    if handed_in is not None:
+        yield handed_in
+        return
+    key = settings.alloy_api_key.get_secret_value() if settings.alloy_api_key else ""
+    account = account_of(settings.alloy_base_url, key)
+    loop = asyncio.get_running_loop()
+
+    async def fetch(news: News, wanted: int, now: float) -> Block:
+        return await loop.run_in_executor(executor, exchange, engine, account, settings.alloy_rate, news, wanted, now)
+
+    async with SharedPacing.open(fetch, clock=lambda: clock.now().timestamp(), sleep=clock.sleep) as shared:
+        yield shared

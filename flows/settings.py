@@ -23,7 +23,9 @@ class Settings(BaseSettings):
     )
     alloy_api_version: Dialect = Field(default="seed", description="the dialect: unset or seed, 2024-03, 2025-09")
     alloy_rate: float | None = Field(
-        default=None, gt=0, description="most calls a second; unset: begin at 2 and find the limit"
+        default=None,
+        gt=0,
+        description="most calls a second, all workers together; unset: begin at 2 and find the limit",
     )
     alloy_concurrency: int = Field(default=20, ge=1, le=1000, description="calls in flight, per process")
     onboard_home: Path = Field(

@@ -282,6 +282,25 @@ class Capability(SQLModel, table=True):
     learnt: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
 
 
+class AccountPace(SQLModel, table=True):
+    """How fast one account may be called: `states.pace.Pace`, which says what each number means.
+
+    Times are seconds since 1970 by the database's clock: what they are reckoned with are fractions of milliseconds.
+    """
+
+    account: str = Field(primary_key=True)
+    """A digest of the host and the API key, never the key itself."""
+    given: float | None = None
+    rate: float
+    refused_rate: float | None = None
+    met: int
+    successes: float
+    epoch: int
+    next_at: float
+    paused_until: float
+    seen_at: float
+
+
 class Health(SQLModel, table=True):
     """What became of the records that were tried last, of one cohort or one batch, while some of them were refused."""
 
@@ -352,6 +371,7 @@ INTENT = _table(Intent)
 CONSENT_LINK = _table(ConsentLink)
 AUTH_VALUE = _table(AuthValue)
 CATALOGUE_INTEGRATION = _table(CatalogueIntegration)
+ACCOUNT_PACE = _table(AccountPace)
 HEALTH = _table(Health)
 QUARANTINE = _table(Quarantine)
 RUN = _table(Run)

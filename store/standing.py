@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from states.holds import HoldKind, Reason
 from states.stage import Stage
 from store.intake.unfinished import Unfinished, unfinished
+from store.pace_found import Found, found_paces
 from store.read_only import Database, as_time, ask
 from store.standstill import PausedBatch, QuarantinedCohort, paused_batches, quarantined_cohorts
 
@@ -44,6 +45,8 @@ class Standing:
     quarantined: list[QuarantinedCohort] = field(default_factory=list)
     paused: list[PausedBatch] = field(default_factory=list)
     unfinished: list[Unfinished] = field(default_factory=list)
+    paces: list[Found] = field(default_factory=list)
+    """How fast the accounts are called that were called lately, the latest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ def standing(database: Database, batch: str | None = None) -> Standing:
         quarantined=quarantined_cohorts(database, **of),
         paused=paused_batches(database, **of),
         unfinished=unfinished(database, **of),
+        paces=found_paces(database),
     )
 
 

@@ -13,7 +13,15 @@ import typer
 from deployments.cli.exits import ExitCode
 from deployments.cli.half_in import remedies
 from deployments.cli.opening import open_database, open_to_ask, read_settings, time_by
-from deployments.cli.report import counts_object, failed_so_often, folded, print_json, print_standing, quoted
+from deployments.cli.report import (
+    counts_object,
+    failed_so_often,
+    folded,
+    paces_object,
+    print_json,
+    print_standing,
+    quoted,
+)
 from deployments.cli.wording import ago, ahead, command, count, printable
 from states.holds import HoldKind
 
@@ -37,7 +45,8 @@ def status(batch: Batch = None, as_json: Json = False) -> None:
     with open_to_ask() as database:
         standing = read_standing(database, batch)
         if as_json:
-            print_json(counts_object(standing, calls=standing.calls, seconds=standing.seconds))
+            counts = counts_object(standing, calls=standing.calls, seconds=standing.seconds)
+            print_json({**counts, **paces_object(standing)})
         else:
             print_standing(database, standing, calls=standing.calls, seconds=standing.seconds)
 

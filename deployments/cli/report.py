@@ -6,6 +6,7 @@ Everything fits into 80 columns by itself: nothing is cut or folded in a narrow 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -81,6 +82,19 @@ def _held_back_object(standing: "Standing") -> dict[str, object]:
     return {name: held_back for name, held_back in shown.items() if held_back}
 
 
+def paces_object(standing: "Standing") -> dict[str, object]:
+    """Return the key that ``status`` has besides, once an account was called."""
+    paces = [
+        {
+            "calls_per_second": one.rate and round(one.rate, 2),
+            "limit": "given" if one.given else "found" if one.limit_met else "searched",
+            "paused_until": one.paused_until and one.paused_until.isoformat(),
+        }
+        for one in standing.paces
+    ]
+    return {"pace": paces} if paces else {}
+
+
 def print_json(shown: object) -> None:
     """Print one JSON value on standard output."""
     typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
@@ -103,6 +117,23 @@ def print_standing(database: "Database", standing: "Standing", *, calls: int, se
     for line in _what_comes_next(standing):
         typer.echo(line)
     typer.echo(f"{count(calls, 'call')} to Alloy in {seconds:,.1f} seconds.")
+    for line in _paces(standing):
+        typer.echo(line)
+
+
+def _paces(standing: "Standing") -> Iterable[str]:
+    for one in standing.paces:
+        if one.rate is None:
+            yield "All workers together: as fast as they can, since nothing was refused."
+        else:
+            how = (
+                "as ALLOY_RATE says"
+                if one.given
+                else f"the limit is {'found' if one.limit_met else 'searched'} by asking"
+            )
+            yield f"All workers together: at most {one.rate:,.4g} calls a second, {how}."
+        if one.paused_until is not None and one.paused_until > datetime.now(UTC):
+            yield f"Alloy has asked to wait: it is called again {ahead(one.paused_until)}."
 
 
 def groups(database: "Database", standing: "Standing") -> list[Group]:

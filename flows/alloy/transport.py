@@ -223,6 +223,7 @@ class Channel:
             turn = permit.take_turn() if permit is not None and not self.pacing.paused_for() else None
             if turn is None:
                 turn = await self._turn()
+            await self.pacing.depart()
             if permit is not None:
                 await permit.confirm()
             response = await self._exchange(call)

@@ -14,13 +14,15 @@ from flows.tally import Tally
 from store.records import Page, Scope
 
 
-async def work(url: str, database_url: str, home: Path, api_key: str, lease_seconds: float) -> None:
+async def work(
+    url: str, database_url: str, home: Path, api_key: str, lease_seconds: float, rate: float | None = 100_000
+) -> None:
     """Do what one process does with one run, until it is killed or done."""
     settings = Settings(
         _env_file=None,  # type: ignore[call-arg]
         alloy_api_key=SecretStr(api_key),
         alloy_base_url=url,
-        alloy_rate=100_000,
+        alloy_rate=rate,
         onboard_home=home,
         onboard_database_url=database_url,
         onboard_lease_seconds=lease_seconds,
@@ -34,5 +36,5 @@ async def work(url: str, database_url: str, home: Path, api_key: str, lease_seco
 
 
 if __name__ == "__main__":
-    _, at, database, folder, key, lease = sys.argv
-    asyncio.run(work(at, database, Path(folder), key, float(lease)))
+    _, at, database, folder, key, lease, *unknown = sys.argv
+    asyncio.run(work(at, database, Path(folder), key, float(lease), None if unknown else 100_000))

@@ -109,7 +109,7 @@ class World(AbstractAsyncContextManager["World"]):
         self.vault = Vault.open(None, home)
         self.api_key = KEY
         self.lease_seconds = 60.0
-        self.rate = 100_000.0
+        self.rate: float | None = 100_000.0
         self.concurrency = 20
         self.failure_count: int | None = None
         self.address: str | None = None

@@ -8,6 +8,8 @@ its tests and run it there: what earlier code left behind can only be made by ea
 import asyncio
 import tempfile
 from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from states.forms import Given
@@ -16,7 +18,7 @@ from store.records import Scope
 from store.revisions import known_revisions
 from store.runs import begin_run, update_run
 from store.vault import KEY_FILE, Vault
-from tests.flows.world import World
+from tests.flows.world import KEY, World
 from tests.upgrades.fixture import TEST_KEY, Fixture, dump_alloy, dump_tables
 from tests.upgrades.living import Life, take_in_rows
 from tests.upgrades.people import PEOPLE
@@ -31,6 +33,16 @@ def keep_test_key(home: Path) -> None:
     file = home / KEY_FILE
     file.touch(mode=0o600)
     file.write_text(TEST_KEY, encoding="ascii")
+
+
+def keep_a_pace(world: World) -> None:
+    """Have a limit found and met. The first versions shared no pace."""
+    if find_spec("store.pace") is None:
+        return
+    shared, told = import_module("store.pace"), import_module("states.pace").News
+    account = shared.account_of(world.sandbox.url, KEY.get_secret_value())
+    for news in (told(successes=50), told(refused_in=0)):
+        shared.exchange(world.engine, account, None, news, 1, world.clock.now().timestamp())
 
 
 async def make(home: Path) -> Fixture:
@@ -48,6 +60,7 @@ async def make(home: Path) -> Fixture:
             await one.lives(Life(world, one.username))
             world.sandbox.knobs = plain
             world.sandbox.faults.clear()
+        keep_a_pace(world)
         run = begin_run(world.engine, Scope(), BEGINS)
         update_run(world.engine, run, calls=world.sandbox.requests.total, seconds=60.0)
         return Fixture(

@@ -10,9 +10,11 @@ from sqlalchemy import insert, select
 
 from deployments.cli.exits import ExitCode
 from states.holds import HoldKind, Reason
+from states.pace import News
 from states.stage import Stage, Trigger
 from store.engine import make_engine, writing
 from store.models import ConsentLink, History, Intent, Onboarding
+from store.pace import exchange
 from store.vault import Vault
 from tests.deployments.cli.conftest import Onboard
 
@@ -222,3 +224,28 @@ def test_a_database_that_cannot_be_used_is_exit_3(
     assert ended.code == ExitCode.cannot_start
     assert ended.json["error"] == "database"
     assert "canary" not in ended.out + ended.err
+
+
+def test_status_says_how_fast_alloy_is_called_and_how_that_was_found(onboard: Onboard, put: Put, database: str):
+    put("ada@example.test")
+    engine = make_engine(database)
+    now = datetime.now(UTC).timestamp()
+    exchange(engine, "an account", None, News(successes=50), 1, now)
+    exchange(engine, "an account", None, News(refused_in=0, paused_until=now + 50), 1, now)
+    engine.dispose()
+
+    [pace] = onboard("status", "--json").json["pace"]
+    shown = onboard("status").out
+
+    assert pace["limit"] == "found"
+    assert f"at most {pace['calls_per_second']:.4g} calls a second, the limit is found by asking" in shown
+    assert "Alloy has asked to wait: it is called again in" in shown
+
+
+def test_status_names_the_rate_that_was_given(onboard: Onboard, put: Put, database: str):
+    put("ada@example.test")
+    engine = make_engine(database)
+    exchange(engine, "an account", 40.0, News(), 1, datetime.now(UTC).timestamp())
+    engine.dispose()
+
+    assert "at most 40 calls a second, as ALLOY_RATE says" in onboard("status").out

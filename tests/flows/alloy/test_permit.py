@@ -1,14 +1,19 @@
 """A call that changes something has its turn before its intent, and is not sent later than its intent said."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from random import Random
 
+import httpx
 import pytest
 
 from flows.alloy.permit import Permit
 from flows.pacing import Pacing, Turn
 from states.failures import Effect, Transient
 from tests.flows.alloy.vendor import Vendor, answer, speaking_to
+from tests.simulation.virtual_time import VirtualLoop
 
 LATER = timedelta(seconds=10)
 
@@ -123,6 +128,30 @@ async def test_a_call_with_a_permit_uses_up_one_turn() -> None:
         await alloy.create_user("ann@example.test")
 
     assert pacing.turns == 1
+
+
+def test_calls_whose_intents_were_written_in_one_group_do_not_leave_in_one_moment() -> None:
+    left: list[float] = []
+
+    def vendor(request: httpx.Request) -> httpx.Response:
+        left.append(asyncio.get_running_loop().time())
+        return httpx.Response(200, json={"userId": "u1"}, request=request)
+
+    async def live() -> None:
+        pacing = Pacing(10, clock=asyncio.get_running_loop().time)
+        async with speaking_to(vendor, pacing=pacing) as alloy:
+
+            async def create(number: int) -> None:
+                async with alloy.permit():
+                    await asyncio.sleep(1 - asyncio.get_running_loop().time())  # until the group is written
+                    await alloy.create_user(f"customer{number}@example.test")
+
+            await asyncio.gather(*(asyncio.create_task(create(number)) for number in range(6)))
+
+    VirtualLoop(Random(1), most_steps=10_000).run_until_complete(live())  # noqa: S311 - repeatable
+
+    assert left[0] == pytest.approx(1)
+    assert [later - earlier for earlier, later in pairwise(left)] == pytest.approx([0.09] * 5)
 
 
 class _Counted(Pacing):
