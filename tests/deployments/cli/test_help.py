@@ -89,6 +89,8 @@ def test_the_commands_are_those_that_were_promised():
         "sandbox",
         "doctor",
         "up",
+        "deploy",
+        "work",
     }
     assert set(COMMANDS) == promised
 
