@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,7 +68,8 @@ def _tell(registered: "Registered", url: str, *, started: bool) -> None:
     for full_name in registered.kept:
         moved = f", was in the pool {registered.moved_from}" if registered.moved_from else ""
         typer.echo(f"  {full_name}: was there, is as it should be{moved}")
-    typer.echo(f"Every five minutes {count(runs, 'run goes', 'runs go')} on with whatever is due, and share it.")
+    share = ", and they share it" if runs > 1 else ""
+    typer.echo(f"Every five minutes {count(runs, 'run goes', 'runs go')} on with whatever is due{share}.")
     if started:
         typer.echo(f"{count(runs, 'run waits', 'runs wait')} for a worker from now on.")
     typer.echo("Next:")
@@ -95,7 +95,8 @@ def work(
     For several machines: a Prefect worker that has this folder's settings, .env included. Stays in the foreground;
     Ctrl-C ends it. `onboard deploy` makes the pool.
     """
-    from deployments.prefect_server.environment import client_environment
+    from deployments.prefect_server.environment import client_environment, prefect_environment
+    from deployments.worker import work_for
     from flows.settings import not_shared
 
     settings = read_settings(with_key=True)
@@ -103,14 +104,11 @@ def work(
     settings.onboard_home = settings.onboard_home.absolute()
     if missing := settings.of_this_machine:
         raise Refused(ExitCode.cannot_start, "configuration", not_shared(missing))
-    asyncio.run(_expect(_prefects_address(), pool))
-    words = ["prefect", "worker", "start", "--pool", pool, "--type", "process", "--limit", str(limit)]
-    environment = {**os.environ, **client_environment(), **settings.as_environment(), "ONBOARD_SHARED": "true"}
-    if name is not None:
-        words += ["--name", name]
-    sys.stdout.flush()
-    # In our place, so that signals reach it as they would if it had been typed.
-    os.execve(sys.executable, [sys.executable, "-m", *words], environment)  # noqa: S606 - words of our own
+    url = _prefects_address()
+    os.environ.update({**settings.as_environment(), "ONBOARD_SHARED": "true"})  # runs start in a folder without .env
+    with prefect_environment(client_environment()):
+        asyncio.run(_expect(url, pool))
+        work_for(pool, name=name, limit=limit, say=typer.echo)
 
 
 async def _expect(url: str, pool: str) -> None:
