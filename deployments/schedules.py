@@ -1,18 +1,24 @@
 """The deployments as data: what can be started from Prefect's pages, and what starts by itself.
 
-A deployment names its flow by module path, dots only. With a file path Prefect would put the flow's folder first on
-``sys.path``, where ``flows/store.py`` would hide ``store``.
+They are run by the process that ``onboard up`` is, or by the workers of a work pool. A deployment names its flow by
+module path, dots only. With a file path Prefect would put the flow's folder first on ``sys.path``, where
+``flows/store.py`` would hide ``store``; and a pool's workers start runs in a folder that has none of our files.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # importing Prefect takes seconds, and the CLI imports this module
     from prefect import Flow
+    from prefect.client.schemas.responses import DeploymentResponse
     from prefect.deployments.runner import RunnerDeployment
     from prefect.schedules import Schedule
+
+
+class RunByAPool(Exception):
+    """The deployments are run by the workers of a work pool, from whom nothing is taken without being told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,10 @@ class Deployment:
     description: str
     cron: str | None = None
     most_at_once: int | None = None
-    """A run that would be one too many is cancelled, not queued: a queue of resumes has nothing left to do."""
+    """A run that would be one too many is cancelled, not queued: a queue of resumes has nothing left to do.
+
+    Workers of a pool may be told to run more of them at once, which share the work.
+    """
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
 
@@ -40,8 +49,9 @@ DEPLOYMENTS: tuple[Deployment, ...] = (
 Goes on with **whatever is due**, of all batches: retries, looks for consents and for answers, and what a worker that
 died still held.
 
-Runs every five minutes, one at a time. A run shown as *Cancelled, deployment concurrency limit reached* found an
-earlier one still at work; nothing is lost by it.
+Runs every five minutes: one at a time, or as many side by side as `onboard deploy --runs` was told, which share the
+work. A run shown as *Cancelled, deployment concurrency limit reached* found enough of them still at work, and one shown
+as *Not needed* had waited until another had done it all; nothing is lost by either.
 
 Run it by hand to resume at once, or with `batch` to resume one list only.
 """,
@@ -53,8 +63,8 @@ Run it by hand to resume at once, or with `batch` to resume one list only.
         description="""\
 Takes **a list of customers** in and brings each of them as far as they can go for now.
 
-`list_path` is a CSV or JSONL file on the machine where `onboard up` runs. The same list again changes nothing: what is
-done stays done, what is missing is resumed.
+`list_path` is a CSV or JSONL file on the machine where `onboard up` runs; with several workers, one that all of them
+can read. The same list again changes nothing: what is done stays done, what is missing is resumed.
 """,
     ),
     Deployment(
@@ -71,52 +81,82 @@ page.
 )
 
 
-def to_runner_deployment(
-    deployment: Deployment, *, paused: bool = False, schedule_active: bool = True
-) -> "RunnerDeployment":
-    """Turn the data into what Prefect registers and serves.
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The work pool whose workers run the deployments, and how many resumes they run at once."""
 
-    Raises ImportError or AttributeError when the entrypoint does not lead to a flow.
+    name: str
+    runs: int
+
+
+def to_runner_deployment(
+    deployment: Deployment, *, known: "DeploymentResponse | None" = None, pool: Pool | None = None
+) -> "RunnerDeployment":
+    """Turn the data into what Prefect registers, and then serves or has run by the workers of ``pool``.
+
+    What somebody paused in Prefect's pages, as ``known`` shows, stays paused: registering would otherwise switch it on
+    again. Raises ImportError or AttributeError when the entrypoint does not lead to a flow.
     """
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.deployments.runner import RunnerDeployment
     from prefect.types.entrypoint import EntrypointType
 
-    limit = deployment.most_at_once
+    scheduled = pool is not None and deployment.cron is not None
+    limit = pool.runs if pool is not None and scheduled else deployment.most_at_once
     return RunnerDeployment.from_flow(
         _flow(deployment),
         name=deployment.name,
         description=deployment.description,
-        schedule=_schedule(deployment, active=schedule_active),
+        schedules=_schedules(deployment, runs=pool.runs if pool is not None else 1, known=known),
         concurrency_limit=None
         if limit is None
         else ConcurrencyLimitConfig(limit=limit, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
         parameters=dict(deployment.parameters),
         tags=list(deployment.tags),
-        paused=paused,
+        paused=known is not None and known.paused,
+        work_pool_name=pool.name if pool is not None else None,
+        # A run on some machine that was set up by halves would make a database and a key of its own.
+        job_variables={"env": {"ONBOARD_SHARED": "true"}} if pool is not None else None,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
 
 
 async def as_operators_left_them(deployments: Iterable[Deployment]) -> "list[RunnerDeployment]":
-    """Prepare the deployments for registering, so that doing it again changes nothing.
+    """Prepare the deployments for being served, so that doing it again changes nothing.
 
-    What somebody paused in Prefect stays paused: registering would otherwise switch it on again.
+    Raises :class:`RunByAPool` where workers run them: serving them would take them out of their pool.
     """
+    prepared = []
+    for deployment in deployments:
+        known = await registered(deployment)
+        if known is not None and known.work_pool_name is not None:
+            raise RunByAPool(
+                f"this Prefect has {deployment.name} run by the work pool {known.work_pool_name}: "
+                f"`onboard work` runs it here, too; to go back to `onboard up`, delete that pool"
+            )
+        prepared.append(to_runner_deployment(deployment, known=known))
+    return prepared
+
+
+async def registered(deployment: Deployment) -> "DeploymentResponse | None":
+    """Return what Prefect has registered of a deployment, if anything."""
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
-    prepared = []
     async with get_client() as client:
-        for deployment in deployments:
-            try:
-                known = await client.read_deployment_by_name(f"{_flow(deployment).name}/{deployment.name}")
-            except ObjectNotFound:
-                prepared.append(to_runner_deployment(deployment))
-                continue
-            active = all(schedule.active for schedule in known.schedules if schedule.slug == deployment.name)
-            prepared.append(to_runner_deployment(deployment, paused=known.paused, schedule_active=active))
-    return prepared
+        try:
+            return await client.read_deployment_by_name(f"{_flow(deployment).name}/{deployment.name}")
+        except ObjectNotFound:
+            return None
+
+
+def slugs(deployment: Deployment, runs: int) -> list[str]:
+    """Return the names of a deployment's schedules: one starts one run.
+
+    By its slug Prefect knows a schedule again and updates it; without one it would delete and create anew.
+    """
+    more = [f"{deployment.name}-{number}" for number in range(2, runs + 1)]
+    return [deployment.name, *more] if deployment.cron is not None else []
 
 
 def _flow(deployment: Deployment) -> "Flow[..., Any]":
@@ -125,10 +165,15 @@ def _flow(deployment: Deployment) -> "Flow[..., Any]":
     return flow
 
 
-def _schedule(deployment: Deployment, *, active: bool) -> "Schedule | None":
+def _schedules(deployment: Deployment, *, runs: int, known: "DeploymentResponse | None") -> "Sequence[Schedule]":
     from prefect.schedules import Cron
 
     if deployment.cron is None:
-        return None
-    # By its slug Prefect knows the schedule again and updates it; without one it would delete and create anew.
-    return Cron(deployment.cron, timezone="UTC", active=active, slug=deployment.name)
+        return []
+    switched = {schedule.slug: schedule.active for schedule in known.schedules} if known is not None else {}
+    # Where somebody has switched all of them off, one that is added is not to start runs by itself.
+    usual = any(switched.values()) or not switched
+    return [
+        Cron(deployment.cron, timezone="UTC", active=switched.get(slug, usual), slug=slug)
+        for slug in slugs(deployment, runs)
+    ]

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import flow
@@ -15,6 +16,7 @@ from sqlalchemy import Engine
 
 from flows.garbage import calm_collector
 from flows.loop import Driven, Loop
+from flows.overdue import cancel_overdue
 from flows.receive import ListRefused, receive_customer, receive_list
 from flows.resources import RESOURCES, Resources, open_resources
 from flows.settings import Settings
@@ -89,7 +91,10 @@ async def resume_onboardings(batch: str | None = None) -> State[None]:
         await resources.in_thread(go_on, resources.engine, scope.batch_id, resources.clock.now())
         return scope
 
-    return await _run(prepare)
+    state = await _run(prepare)
+    if state.is_completed() and batch is None:
+        await cancel_overdue(before=datetime.now(UTC))
+    return state
 
 
 @flow(name="onboard-customer", flow_run_name=_run_name, retries=0, persist_result=False)

@@ -28,7 +28,7 @@ from flows.alloy.transport import Transport
 from flows.clock import Clock, FollowingClock
 from flows.pacing import Pacing
 from flows.recorder import Recorder
-from flows.settings import Settings
+from flows.settings import Settings, not_shared
 from flows.shared_pacing import SharedPacing
 from flows.tally import Tally
 from states.failures import Halted
@@ -101,10 +101,12 @@ async def open_resources(
     """Open everything for one flow run and close it afterwards; tables are brought up to date first.
 
     What passes time, draws lots, carries calls and runs the store can be handed in; by default it is the real thing.
-    Raises :class:`states.failures.Halted` without an API key.
+    Raises :class:`states.failures.Halted` without an API key, or where a database of this machine's own would be used.
     """
     if settings.alloy_api_key is None:
         raise Halted(Reason.unauthorized, "ALLOY_API_KEY is not set: put it into the environment or into .env")
+    if settings.onboard_shared and (missing := settings.of_this_machine):
+        raise Halted(Reason.not_shared, not_shared(missing))
     host = f"{settings.alloy_base_url} {settings.alloy_api_version}"
     worker = worker_name()
     async with _open_store(settings, executor) as (engine, executor):

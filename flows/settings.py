@@ -1,5 +1,6 @@
 """Every setting, its default and its meaning. They come from the environment and from ``.env``."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from states.health import USUAL_BUDGET, FailureBudget
 
 Dialect = Literal["seed", "2024-03", "2025-09"]
+
+
+def not_shared(missing: Sequence[str]) -> str:
+    """Say what has to be set before several machines can share the work."""
+    return (
+        f"{' and '.join(missing)} must be set, to the same on every machine: "
+        "without it this one would work on a database or with a key of its own"
+    )
 
 
 class Settings(BaseSettings):
@@ -41,6 +50,9 @@ class Settings(BaseSettings):
     onboard_lease_seconds: float = Field(
         default=60, ge=2, description="how long a worker may be silent before its records are taken over"
     )
+    onboard_shared: bool = Field(
+        default=False, description="several machines work on the database: refuse one, or a key, of this machine's own"
+    )
 
     onboard_failure_share: float = Field(
         default=USUAL_BUDGET.share, ge=0, le=1, description="a batch is paused when more of the latest are refused"
@@ -62,6 +74,26 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The database that is used."""
         return self.onboard_database_url or f"sqlite:///{self.onboard_home.absolute() / 'onboard.db'}"
+
+    @property
+    def of_this_machine(self) -> list[str]:
+        """The settings for want of which a run elsewhere would make something of its own that is to be shared.
+
+        A relative folder counts, since a pool's workers start runs in an empty one. Workers of one machine may share
+        its database and its key file.
+        """
+        home, url = self.onboard_home.is_absolute(), self.database_url
+        sqlite = url.startswith("sqlite")
+        own_database = not home if self.onboard_database_url is None else sqlite and ":////" not in url
+        own_key = self.onboard_secret_key is None and not (home and sqlite)
+        return ["ONBOARD_DATABASE_URL"] * own_database + ["ONBOARD_SECRET_KEY"] * own_key
+
+    def as_environment(self) -> dict[str, str]:
+        """Return what a process in another folder must be told to have the same settings, the secret ones too."""
+        told: dict[str, str] = {}
+        for name, value in self.model_dump(exclude_none=True, exclude={"onboard_home"}).items():
+            told[name.upper()] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        return {**told, "ONBOARD_HOME": str(self.onboard_home.absolute())}
 
     @property
     def lease(self) -> timedelta:

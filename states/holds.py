@@ -47,6 +47,7 @@ class Reason(StrEnum):
     unauthorized = auto()
     forbidden = auto()
     wrong_host = auto()
+    not_shared = auto()
 
 
 REMEDIES: dict[Reason, str] = {

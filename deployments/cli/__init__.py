@@ -1,8 +1,8 @@
 """The ``onboard`` command: a module for each kind of verb.
 
 ``bulk`` moves customers, ``look`` reads, ``act`` is what operators do, ``ending`` and ``discard`` what they end,
-``serve`` keeps things running. Invariant: importing this package imports neither Prefect nor an HTTP library nor the
-store; a command imports what it needs.
+``serve`` keeps things running, ``scale`` does so on several machines. Invariant: importing this package imports neither
+Prefect nor an HTTP library nor the store; a command imports what it needs.
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import act, bulk, demo, discard, doctor, ending, look, serve
+from deployments.cli import act, bulk, demo, discard, doctor, ending, look, scale, serve
 from deployments.cli.demo_home import enter
 from deployments.cli.exits import end
 from deployments.cli.wording import IN_DEMO
@@ -45,7 +45,7 @@ def onboard(
         enter(context)
 
 
-for verbs in (bulk, look, act, ending, discard, demo, doctor, serve):
+for verbs in (bulk, look, act, ending, discard, demo, doctor, serve, scale):
     for verb in verbs.VERBS:
         app.command(context_settings=getattr(verbs, "CONTEXT_SETTINGS", {}).get(verb))(verb)
 

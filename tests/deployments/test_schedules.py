@@ -4,7 +4,7 @@ from importlib import import_module
 
 import pytest
 
-from deployments.schedules import DEPLOYMENTS, Deployment, to_runner_deployment
+from deployments.schedules import DEPLOYMENTS, Deployment, Pool, to_runner_deployment
 
 TWICE_A_DAY = Deployment(
     name="twice-a-day",
@@ -51,6 +51,24 @@ def test_a_schedule_can_be_known_again_by_its_slug():
 
     assert schedules is not None
     assert [(schedule.slug, schedule.active) for schedule in schedules] == [("twice-a-day", True)]
+
+
+@pytest.mark.usefixtures("_example_flows")
+def test_in_a_pool_there_is_a_schedule_for_each_of_the_runs_that_share_the_work_and_no_more_run_at_once():
+    prepared = to_runner_deployment(TWICE_A_DAY, pool=Pool("ours", runs=3))
+
+    assert prepared.schedules is not None
+    assert [schedule.slug for schedule in prepared.schedules] == ["twice-a-day", "twice-a-day-2", "twice-a-day-3"]
+    assert prepared.concurrency_limit == 3
+    assert prepared.work_pool_name == "ours"
+
+
+@pytest.mark.usefixtures("_example_flows")
+def test_a_run_in_a_pool_fetches_nothing_and_refuses_a_database_of_its_machines_own():
+    prepared = to_runner_deployment(TWICE_A_DAY, pool=Pool("ours", runs=1))
+
+    assert (prepared.storage, prepared.entrypoint) == (None, "example_flows.greet")
+    assert prepared.job_variables == {"env": {"ONBOARD_SHARED": "true"}}
 
 
 def test_the_names_of_the_deployments_differ_and_only_resuming_starts_by_itself():

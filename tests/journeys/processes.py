@@ -125,6 +125,14 @@ class Prefect:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
             return json.load(answer)
 
+    def patch(self, path: str, **change: object) -> None:
+        """Change something as Prefect's pages do."""
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            f"{self.api_url}/{path}", json.dumps(change).encode(), {"Content-Type": "application/json"}, method="PATCH"
+        )
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30):
+            pass
+
     def flow_runs(self, name: str) -> list[dict[str, Any]]:
         """Return the flow runs of this name."""
         found: list[dict[str, Any]] = self.ask("flow_runs/filter", flow_runs={"name": {"any_": [name]}})

@@ -45,6 +45,6 @@ def test_looks_are_never_more_than_six_hours_apart() -> None:
 
 @pytest.mark.parametrize("reason", list(Reason)[list(Reason).index(Reason.awaiting_consent) :])
 def test_whoever_must_act_is_told_how(reason: Reason) -> None:
-    run_level = {Reason.unauthorized, Reason.forbidden, Reason.wrong_host}
+    run_level = {Reason.unauthorized, Reason.forbidden, Reason.wrong_host, Reason.not_shared}
 
     assert (reason in REMEDIES) is (reason not in run_level)

@@ -30,6 +30,19 @@ except SystemExit:
     pass
 print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
+NEEDS_PREFECT = {"run", "resume", "demo", "doctor", "up", "deploy", "work"}
+NEEDS_NO_PREFECT = {
+    "status": [],
+    "show": ["ada@example.test"],
+    "links": [],
+    "leftovers": [],
+    "answer": ["ada@example.test", "channel=#orders"],
+    "redrive": ["--username", "ada@example.test", "--yes"],
+    "cancel": ["--username", "ada@example.test", "--yes"],
+    "erase": ["ada@example.test", "--yes"],
+    "discard": ["--batch", "spring", "--yes"],
+    "sandbox": ["--help"],
+}
 SLOW_TO_IMPORT = {"prefect", "httpx", "aiohttp", "rich"}
 
 
@@ -89,6 +102,8 @@ def test_the_commands_are_those_that_were_promised():
         "sandbox",
         "doctor",
         "up",
+        "deploy",
+        "work",
     }
     assert set(COMMANDS) == promised
 
@@ -128,6 +143,29 @@ def test_status_needs_no_sqlalchemy_to_say_who_waits_for_what(put: Callable[...,
     put("bo@example.test", hold=HoldKind.operator, reason=Reason.rejected, sentence="refused")
     for words in (["status"], ["status", "--batch", "spring"], ["status", "--batch", "none"]):
         assert not imported(*words) & {*SLOW_TO_IMPORT, "sqlalchemy", "sqlmodel"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_imports_neither_prefect_nor_the_store(name: str):
+    assert not imported(name, "--help") & {"prefect", "httpx", "sqlalchemy", "sqlmodel", "cryptography"}
+
+
+def test_every_command_is_known_to_need_prefect_or_not_to():
+    assert NEEDS_PREFECT | set(NEEDS_NO_PREFECT) == set(COMMANDS)
+    assert not NEEDS_PREFECT & set(NEEDS_NO_PREFECT)
+
+
+@pytest.mark.parametrize("name", NEEDS_NO_PREFECT)
+def test_a_command_that_needs_no_prefect_does_not_import_it(name: str, put: Callable[..., None]):
+    put(
+        "ada@example.test",
+        stage=Stage.installing,
+        hold=HoldKind.customer,
+        reason=Reason.awaiting_answer,
+        sentence="no answer yet for channel (slack)",
+        form=[{"workflowId": "w", "blockId": "b", "app": "slack", "fields": [{"name": "channel", "type": "text"}]}],
+    )
+    assert not imported(name, *NEEDS_NO_PREFECT[name]) & {"prefect", "httpx"}
 
 
 @pytest.mark.parametrize("name", exits._KNOWN)

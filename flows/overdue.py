@@ -1,0 +1,52 @@
+"""Runs that waited for a worker until another run had done what they were for: cancelled, instead of run for nothing.
+
+Prefect schedules a resume every five minutes whether or not anybody has time for it. Where all workers were busy for an
+hour, or away for a day, they would come back to hundreds of runs that find nothing to do, a dozen seconds each.
+"""
+
+from contextlib import suppress
+from datetime import datetime
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.runtime import deployment
+from prefect.states import Cancelled
+
+_AT_ONCE = 200
+
+
+async def cancel_overdue(*, before: datetime) -> None:
+    """Cancel the runs of this run's own deployment that should have started by ``before`` and were for everything.
+
+    Whatever was due by then has been gone on with. A run for one batch is kept: it may let a paused batch go on.
+    """
+    if deployment.id is None:
+        return
+    # Prefect shows, our database decides: a run that stays is only one that finds nothing to do.
+    with suppress(Exception):
+        async with get_client() as client:
+            for run in await _overdue(client, before):
+                if run.parameters.get("batch") is None:
+                    await client.set_flow_run_state(run.id, Cancelled(name="Not needed", message=_MESSAGE))
+
+
+async def _overdue(client: PrefectClient, before: datetime) -> list[FlowRun]:
+    return await client.read_flow_runs(
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+            expected_start_time=FlowRunFilterExpectedStartTime(before_=before),
+        ),
+        limit=_AT_ONCE,
+    )
+
+
+_MESSAGE = "It waited for a worker until another run had gone on with all that was due."
