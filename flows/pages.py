@@ -8,6 +8,7 @@ own; where Alloy is fast it runs low, a page takes what there is room for, and p
 
 from collections.abc import Callable
 from math import ceil
+from typing import Protocol
 
 TASK_RUNS_PER_SECOND = 10.0
 SHORT_LIST = 40
@@ -15,6 +16,16 @@ SHORT_LIST = 40
 
 _SAVED_SHORT = 250.0
 _SAVED_LONG = 50.0
+
+
+class PageSizes(Protocol):
+    """What decides how many records a page takes."""
+
+    def size(self, room: int) -> int:
+        """Return how many records the next page should take of the ``room`` there is; 0 to wait."""
+
+    def spend(self) -> None:
+        """Note that a page was begun."""
 
 
 class PageBudget:
