@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import DBAPIError
 
 from flows.in_hand import InHand
-from flows.pages import SHORT_LIST, PageBudget
+from flows.pages import SHORT_LIST, PageBudget, PageSizes
 from flows.resources import Resources
 from flows.tally import Tally
 from store.leases import Outlook, claim, count_due, outlook, release, renew
@@ -46,12 +46,19 @@ class Driven:
 class Loop:
     """One run of the loop over one scope."""
 
-    def __init__(self, resources: Resources, scope: Scope, move_page: MovePage) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        scope: Scope,
+        move_page: MovePage,
+        budget: Callable[[int, Callable[[], float]], PageSizes] = PageBudget,
+    ) -> None:
         self._resources = resources
         self._scope = scope
         self._move_page = move_page
         self._in_hand = InHand(resources.concurrency, time.monotonic)
-        self._budget = PageBudget(0, time.monotonic)
+        self._budget_of = budget
+        self._budget = budget(0, time.monotonic)
         self._in_flight: dict[asyncio.Task[Tally], Page] = {}
         self.driven = Driven()
         self._started: float | None = None
@@ -62,7 +69,7 @@ class Loop:
         Raises :class:`states.failures.Halted`, after what was in flight has ended.
         """
         due = await self._resources.in_thread(count_due, self._resources.engine, self._scope, SHORT_LIST + 1)
-        self._budget = PageBudget(due, time.monotonic)
+        self._budget = self._budget_of(due, time.monotonic)
         keeping = asyncio.create_task(self._keep_leases(), name="lease keeper")
         try:
             await self._take_turns()

@@ -18,13 +18,14 @@ from flows.steps.credentials import authenticate
 from flows.steps.forms import map_fields
 from flows.steps.installations import complete_installation, start_installation
 from flows.steps.users import create_user
+from flows.steps.users_together import create_users_together
 from flows.tally import VERDICT_OF, Tally, Verdict
 from states.failures import Failure, Halted, Rejected, Transient, Waiting
 from states.holds import LAST_ATTEMPT, REMEDIES, Hold, HoldKind, Reason, wait_before_looking, wait_before_retry
 from states.stage import Stage, Trigger
 from states.transitions import BY_SOURCE
 from store.faults_log import write_down
-from store.records import Page, Record
+from store.records import Page
 from store.writes import Held, LeaseLost, Moved, Released
 
 Step = Callable[[Attempt], Awaitable[Evidence]]
@@ -45,14 +46,17 @@ async def move_page(page: Page, resources: Resources) -> Tally:
     finished or given back first.
     """
     trigger = BY_SOURCE[page.stage].trigger
+    attempts = [Attempt(record, resources) for record in page.records]
+    if trigger is Trigger.create_user:
+        await create_users_together(attempts)
 
-    async def move_one(record: Record) -> Verdict:
+    async def move_one(attempt: Attempt) -> Verdict:
         try:
-            return await move(record, trigger, resources)
+            return await move(attempt, trigger)
         finally:
             resources.unfinished[page.key] = resources.unfinished.get(page.key, 1) - 1
 
-    verdicts = await asyncio.gather(*map(move_one, page.records), return_exceptions=True)
+    verdicts = await asyncio.gather(*map(move_one, attempts), return_exceptions=True)
     tally: Tally = Counter()
     for verdict in verdicts:
         if isinstance(verdict, BaseException):
@@ -61,12 +65,13 @@ async def move_page(page: Page, resources: Resources) -> Tally:
     return tally
 
 
-async def move(record: Record, trigger: Trigger, resources: Resources) -> Verdict:
+async def move(attempt: Attempt, trigger: Trigger) -> Verdict:
     """Try to move one record, and record what came of it."""
-    attempt = Attempt(record, resources)
     try:
         evidence = await STEPS[trigger](attempt)
-        await _record(attempt, Moved(record, trigger, dict(evidence.values), attempt.closes, note=evidence.note))
+        await _record(
+            attempt, Moved(attempt.record, trigger, dict(evidence.values), attempt.closes, note=evidence.note)
+        )
     except Halted:
         await _give_back(attempt)
         raise
@@ -83,7 +88,7 @@ async def move(record: Record, trigger: Trigger, resources: Resources) -> Verdic
     except SQLAlchemyError:
         raise  # the database fails everybody
     except Exception as fault:
-        return await _hold(attempt, _blamed_on_us(fault, resources))
+        return await _hold(attempt, _blamed_on_us(fault, attempt.resources))
     return Verdict.moved
 
 

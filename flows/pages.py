@@ -11,6 +11,7 @@ more, and each of them costs as much as several calls of Alloy, here and in Pref
 
 from collections.abc import Callable
 from math import ceil
+from typing import Protocol
 
 TASK_RUNS_PER_SECOND = 10.0
 IN_BULK_PER_SECOND = 4.0
@@ -20,6 +21,16 @@ SHORT_LIST = 40
 
 _SAVED_SHORT = 250.0
 _SAVED_LONG = 50.0
+
+
+class PageSizes(Protocol):
+    """What decides how many records a page takes."""
+
+    def size(self, room: int, moved_per_second: float) -> int:
+        """Return how many records the next page should take of the ``room`` there is; 0 to wait."""
+
+    def spend(self) -> None:
+        """Note that a page was begun."""
 
 
 class PageBudget:

@@ -44,6 +44,9 @@ from store.writes import LeaseLost, Write
 
 T = TypeVar("T")
 
+USERS_WORTH_A_BATCH = 20
+"""One call and one list of all users in place of so many calls: less would hardly be felt."""
+
 _THREADS = 4
 
 
@@ -66,6 +69,8 @@ class Resources:
     random: Random
     catalogue: Catalogue
     catalogue_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users_worth_a_batch: int = USERS_WORTH_A_BATCH
+    """So many new users of one page are created by one call."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by whoever interrupts: nothing more is claimed, what is in flight is finished."""
     pages: dict[str, Page] = field(default_factory=dict)
@@ -97,10 +102,12 @@ async def open_resources(
     random: Random | None = None,
     transport: Transport | None = None,
     executor: Executor | None = None,
+    users_worth_a_batch: int = USERS_WORTH_A_BATCH,
 ) -> AsyncIterator[Resources]:
     """Open everything for one flow run and close it afterwards; tables are brought up to date first.
 
-    What passes time, draws lots, carries calls and runs the store can be handed in; by default it is the real thing.
+    What passes time, draws lots, carries calls and runs the store can be handed in, and how many users are many; by
+    default it is the real thing.
     Raises :class:`states.failures.Halted` without an API key, or where a database of this machine's own would be used.
     """
     if settings.alloy_api_key is None:
@@ -150,6 +157,7 @@ async def open_resources(
                 concurrency=settings.alloy_concurrency,
                 random=random or Random(),  # noqa: S311 - spreads waits, guards nothing
                 catalogue=catalogue,
+                users_worth_a_batch=users_worth_a_batch,
             )
         if capabilities.save() != learnt:
             await in_thread(save_capabilities, engine, host, capabilities.save())

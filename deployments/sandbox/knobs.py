@@ -48,6 +48,8 @@ class Knobs:
     """True: `A@x` and `a@x` are the same user."""
     shuffle_users: bool = False
     """True: the list of users has another order every time."""
+    users_batch: bool = True
+    """False: many cannot be created at once, 404 or 405 on the route itself."""
     hidden_cap: int | None = None
     """The list of users silently ends after so many."""
     unknown: Literal[400, 404] = 404

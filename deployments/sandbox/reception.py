@@ -85,6 +85,8 @@ def note_unknown(names: set[str], knobs: Knobs, warnings: list[str]) -> None:
 
 def _absent(knobs: Knobs) -> frozenset[Resource]:
     absent: set[Resource] = set()
+    if not knobs.users_batch:
+        absent.add("users/batch")
     if not knobs.installations_resource:
         absent.add("installations")
     if knobs.credentials_route == "users":

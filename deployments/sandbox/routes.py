@@ -11,7 +11,7 @@ from typing import Literal
 from deployments.sandbox import consent, credentials, installations, installing, integrations, users, workflows
 from deployments.sandbox.call import Answer, Call
 
-Resource = Literal["always", "installations", "users/credentials", "credentials/users"]
+Resource = Literal["always", "users/batch", "installations", "users/credentials", "credentials/users"]
 """What a knob can take away."""
 
 
@@ -61,7 +61,7 @@ def _route(
 ROUTES = (
     _route("POST", "/users", users.create_user, body="username fullName"),
     _route("GET", "/users", users.list_users, query="parentWorkflowId"),
-    _route("POST", "/users/batch", users.create_users, body="users"),
+    _route("POST", "/users/batch", users.create_users, body="users", resource="users/batch"),
     _route("GET", "/users/{user}", users.get_user),
     _route("GET", "/one/users/{user}", users.get_user),
     _route("PUT", "/users/{user}", users.update_user, body="username fullName"),

@@ -6,7 +6,7 @@ carried out is never repeated: it raises ``Transient`` with ``Effect.unknown``, 
 again.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -35,6 +35,7 @@ from flows.alloy.installations import Wanted, keeping, read_wanted
 from flows.alloy.permit import Permit
 from flows.alloy.together import Together
 from flows.alloy.transport import Channel, Transport
+from flows.alloy.users import read_not_created, read_users
 from flows.pacing import Pacing
 from states.failures import Halted, Rejected
 from states.holds import Reason
@@ -68,6 +69,7 @@ class AlloyClient:
         self.capabilities = capabilities
         self._misses = 0
         self._installations = Together(self._list_installations)
+        self._users = Together(self._list_users)
 
     @classmethod
     @asynccontextmanager
@@ -136,14 +138,15 @@ class AlloyClient:
         """Create up to 1000 users, each a username and a full name; return the usernames that were not created.
 
         No ids are answered, and "not created" may mean taken or invalid: look the users up afterwards. If nothing is
-        left to create (all are taken), this is ``Rejected`` with status 400.
+        left to create (all are taken), this is ``Rejected`` with status 400. An answer that refuses somebody who was
+        not asked for says nothing of those who were.
         """
         call = _call(self._routes.create_users, body={"users": [_user(*user) for user in users]})
         answer = await self._channel.send(call)
-        invalid = answer.get("invalidUsers") if isinstance(answer, dict) else None
-        rows = invalid if isinstance(invalid, list) else []
-        names = (row.get("username") for row in rows if isinstance(row, dict))
-        return frozenset(name for name in names if name and isinstance(name, str))
+        try:
+            return read_not_created(answer, frozenset(username for username, _ in users))
+        except UnreadableAnswer as fault:
+            raise unreadable(call, str(fault)) from None
 
     async def get_user(self, user: str) -> User | None:
         """Look a user up by id or username; None if there is none."""
@@ -156,7 +159,25 @@ class AlloyClient:
 
     async def list_users(self) -> list[User]:
         """List every user of the account, in one answer."""
-        return await self._read_list(User, _call(self._routes.list_users))
+        users = await self._read_list(User, _call(self._routes.list_users))
+        self.capabilities.users = len(users)
+        return users
+
+    async def find_users(self, usernames: Collection[str]) -> Mapping[str, User]:
+        """Find users in the account's list; those who are not in it may be there all the same.
+
+        What the list showed after this was asked; it is the whole account's, so all who ask at once share it.
+        """
+        return await self._users.ask(*usernames)
+
+    async def _list_users(self, wanted: frozenset[str]) -> Mapping[str, User]:
+        call = _call(self._routes.list_users)
+        answer = await self._channel.send(call)
+        try:
+            found, self.capabilities.users = read_users(answer, wanted)
+        except UnreadableAnswer as fault:
+            raise unreadable(call, str(fault)) from None
+        return found
 
     async def list_integrations(self, user: str) -> list[Integration]:
         """List every integration of the account, annotated for ``user`` (id or username)."""

@@ -106,6 +106,10 @@ class Capabilities:
     """Whether ``GET /installations`` exists: without it a lost installation id cannot be found again."""
     get_integration: bool | None = None
     """Whether ``GET /integrations/{integration}`` exists; else the list is searched."""
+    create_users: bool | None = None
+    """Whether ``POST /users/batch`` exists, and ``GET /users`` shows at once who was created by it."""
+    users: int | None = None
+    """How many users ``GET /users`` listed the last time: it is the whole account's, in one answer."""
     credential_list: str | None = None
     """The template of the spelling of the credential list that has answered."""
 
@@ -115,7 +119,7 @@ class Capabilities:
         known = cls.__dataclass_fields__
         return cls(**{name: value for name, value in saved.items() if name in known and value})  # type: ignore[arg-type]
 
-    def save(self) -> dict[str, bool | str]:
+    def save(self) -> dict[str, int | str]:
         """Return what is known to work, for :meth:`load`.
 
         What seems to be lacking is found out anew by each run: one stray 404 must not decide for ever.
@@ -128,3 +132,4 @@ class Capabilities:
         if self.base_url != base_url:
             self.base_url = base_url
             self.installations = self.get_integration = self.credential_list = None
+            self.create_users = self.users = None

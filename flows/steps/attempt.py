@@ -1,6 +1,6 @@
 """One try at moving one record: what a step is given, and what it leaves behind for the books."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flows.resources import Resources
@@ -29,6 +29,9 @@ class Attempt:
     """The call that was sent, if its outcome is not known."""
     absent: int | None = None
     """The intent whose effect was looked for in vain for the first time."""
+
+    together: Callable[[], Awaitable["Evidence"]] | None = None
+    """What came of the record's part in a call that was made for several records at once."""
 
     remembers: dict[str, object] = field(default_factory=dict)
     """What was found out and goes into the database with the next intent, or with the hold if there is none."""

@@ -71,7 +71,7 @@ async def _find(attempt: Attempt, earlier: OpenIntent, change: Change) -> Eviden
         return Evidence(earlier.evidence, "an answer that came late was used")
     found = await change.look_up()
     if found is not None:
-        attempt.closes = Close(earlier.id, Closing.found, _plain(found))
+        attempt.closes = Close(earlier.id, Closing.found, plain(found))
         return Evidence(found.values, found.note or "found at Alloy after an unknown outcome")
     if change.again is Again.doubles or (change.again is Again.leaves_leftover and change.can_look()):
         _believe_absence(attempt, earlier)
@@ -108,27 +108,32 @@ async def _call(attempt: Attempt, change: Change, earlier: OpenIntent | None) ->
             attempt.closes = Close(intent_id, Closing.nothing)
             raise
         except Failure as failure:
-            if _did_nothing(failure):
-                attempt.closes = Close(intent_id, Closing.nothing)
-            else:
-                resources = attempt.resources
-                attempt.unknown = Unknown(intent_id, resources.clock.now() + resources.call_deadline)
+            note_failure(attempt, intent_id, failure)
             raise
-        attempt.closes = Close(intent_id, Closing.answered, _plain(evidence))
+        attempt.closes = Close(intent_id, Closing.answered, plain(evidence))
         return evidence
+
+
+def note_failure(attempt: Attempt, intent_id: int, failure: Failure) -> None:
+    """Note what the failure of a call says about its intent: it is closed only if the call certainly did nothing."""
+    if _did_nothing(failure):
+        attempt.closes = Close(intent_id, Closing.nothing)
+    else:
+        resources = attempt.resources
+        attempt.unknown = Unknown(intent_id, resources.clock.now() + resources.call_deadline)
 
 
 async def _intend(attempt: Attempt, change: Change, earlier: OpenIntent | None, permit: Permit) -> int:
     """Write the intent of a call that is sent while ``permit`` is good; return its id."""
     record, deadline = attempt.record, attempt.resources.call_deadline
-    replaces = None
+    replaces, attempt.closes = attempt.closes, None  # of a call for several at once that left this one out
     if earlier is not None:
         outcome = Closing.leftover if change.again is Again.leaves_leftover else Closing.absent
         replaces = Close(earlier.id, outcome)
     intent = NewIntent(
         onboarding_id=record.id,
         trigger=BY_SOURCE[record.stage].trigger,
-        digest=sha256(change.request.encode()).hexdigest(),
+        digest=digest_of(change.request),
         settled_at=permit.send_by + deadline,
     )
     intent_id = await attempt.begin(Begin(record, intent, replaces, attempt.remembers))
@@ -138,6 +143,11 @@ async def _intend(attempt: Attempt, change: Change, earlier: OpenIntent | None, 
 
     permit.prolonged_by(prolong)
     return intent_id
+
+
+def digest_of(request: str) -> str:
+    """Return what the journal keeps of a request, which is given without its secrets."""
+    return sha256(request.encode()).hexdigest()
 
 
 def _did_nothing(failure: Failure) -> bool:
@@ -151,7 +161,7 @@ def _did_nothing(failure: Failure) -> bool:
             return isinstance(failure, Rejected)
 
 
-def _plain(evidence: Evidence) -> dict[str, JsonValue]:
-    """The evidence as the journal keeps it: what JSON can hold."""
-    plain: dict[str, JsonValue] = _EVIDENCE.dump_python(dict(evidence.values), mode="json")
-    return plain
+def plain(evidence: Evidence) -> dict[str, JsonValue]:
+    """Return the evidence as the journal keeps it: what JSON can hold."""
+    kept: dict[str, JsonValue] = _EVIDENCE.dump_python(dict(evidence.values), mode="json")
+    return kept

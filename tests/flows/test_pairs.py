@@ -59,6 +59,7 @@ FIXED = {
     "barred_users": "whoever is barred ends in a hold: tests.flows.test_journey shows it by itself",
     "rate_limit_per_s": "turned together with retry_after, which means nothing without it",
     "rate_limit_burst": "likewise",
+    "users_batch": "fourteen are no long page: tests.flows.test_users_together turns it",
 }
 """Knobs that are no factor, and why."""
 

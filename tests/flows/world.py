@@ -25,7 +25,8 @@ from flows.alloy.transport import Transport
 from flows.loop import Driven, Loop
 from flows.moving import move_page
 from flows.pacing import Pacing
-from flows.resources import Resources, open_resources
+from flows.pages import PageBudget, PageSizes
+from flows.resources import USERS_WORTH_A_BATCH, Resources, open_resources
 from flows.settings import Settings
 from flows.tally import Tally
 from states.forms import Given
@@ -110,6 +111,8 @@ class World(AbstractAsyncContextManager["World"]):
         self.api_key = KEY
         self.lease_seconds = 60.0
         self.rate: float | None = 100_000.0
+        self.pages: Callable[[int, Callable[[], float]], PageSizes] = PageBudget
+        self.users_worth_a_batch = USERS_WORTH_A_BATCH
         self.concurrency = 20
         self.failure_count: int | None = None
         self.address: str | None = None
@@ -188,6 +191,7 @@ class World(AbstractAsyncContextManager["World"]):
             pacing=Pacing(self.rate, clock=self.clock.monotonic, sleep=self.clock.sleep),
             random=Random(1),  # noqa: S311 - a repeatable test
             transport=self.carried_by(),
+            users_worth_a_batch=self.users_worth_a_batch,
         ) as resources:
             return await self.loop(resources, scope).run()
 
@@ -197,7 +201,7 @@ class World(AbstractAsyncContextManager["World"]):
         async def move(page: Page) -> Tally:
             return await move_page(page, resources)
 
-        return Loop(resources, scope or Scope(), move)
+        return Loop(resources, scope or Scope(), move, self.pages)
 
     async def run_to_the_end(self, runs: int = 40, patience: timedelta = timedelta(hours=1)) -> Standing:
         """Run again whenever something falls due within ``patience``, as a schedule would."""

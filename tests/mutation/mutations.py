@@ -18,7 +18,32 @@ CLOCK = "tests/flows/test_resources.py"
 COMPARE_AND_SET = "tests/store/test_compare_and_set.py"
 CIRCLES = "tests/store/test_circles.py"
 
+TOGETHER = "tests/flows/test_users_together.py"
+
 IN_THE_STEPS = (
+    Mutation(
+        name="whom a call for many left out counts as created by it",
+        file="flows/steps/users_together.py",
+        was="await _learn(parts, asked - left_out, alloy)",
+        becomes="await _learn(parts, asked, alloy)",
+        tests=(f"{TOGETHER}::test_who_was_there_before_us_is_adopted_and_the_others_are_ours[sqlite]",),
+    ),
+    Mutation(
+        name="a call for many goes on without those who were cancelled while it was held up",
+        file="flows/steps/users_together.py",
+        was="permit.prolonged_by(prolong)",
+        becomes="pass",
+        tests=(
+            f"{TOGETHER}::test_if_one_is_cancelled_while_the_call_is_held_up_nothing_is_sent_and_the_others_go_on_by_themselves[sqlite]",
+        ),
+    ),
+    Mutation(
+        name="who has an open intent is in a call for many",
+        file="flows/steps/users_together.py",
+        was=" and one.record.intent is None]",
+        becomes="]",
+        tests=(f"{TOGETHER}::test_who_has_an_open_intent_is_looked_for_by_themselves[sqlite]",),
+    ),
     Mutation(
         name="an open intent is not looked up",
         file="flows/steps/rule.py",

@@ -138,6 +138,7 @@ async def _work(world: World, process: Process, threads: Threads, scope: Scope |
             random=Random(1),  # noqa: S311 - a repeatable proof
             transport=Watched(process, carrying),
             executor=threads,
+            users_worth_a_batch=world.users_worth_a_batch,
         ) as resources,
     ):
         return await world.loop(resources, scope).run()

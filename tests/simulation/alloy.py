@@ -48,6 +48,7 @@ class SimulatedAlloy:
         self.world.faults.add(*plan.faults)
         self.faults: Counter[str] = Counter()
         self.calls = 0
+        self.created_together = 0
         self._gateway = Gateway(self.world, committed=committed)
         self._trace = trace
         self._loop = loop
@@ -73,6 +74,7 @@ class SimulatedAlloy:
         reply = await self._gateway.answer(request)
         record = next(one for one in self.world.requests if one.number == number)
         self.faults.update(record.faults)
+        self.created_together += record.route == "create_users" and record.committed
         said = reply.status if reply.ending == "whole" else reply.ending
         did = " had an effect," if record.committed and request.method != "GET" else ""
         self._trace.note("alloy", f"#{number} {record.route} of {record.user}:{did} {said} {' '.join(record.faults)}")

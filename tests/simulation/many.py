@@ -22,6 +22,7 @@ class Sum:
     events: int = 0
     checks: int = 0
     calls: int = 0
+    created_together: int = 0
     onboardings: int = 0
     completed: int = 0
     leftovers: int = 0
@@ -46,7 +47,7 @@ class Sum:
         self.broken += other.broken
 
     def _add(self, counted: "Outcome | Sum") -> None:
-        for name in ("steps", "events", "checks", "calls", "onboardings", "completed", "leftovers"):
+        for name in ("steps", "events", "checks", "calls", "created_together", "onboardings", "completed", "leftovers"):
             setattr(self, name, getattr(self, name) + getattr(counted, name))
         self.faults += counted.faults
         self.misfortunes += counted.misfortunes
@@ -84,6 +85,7 @@ def table(of: Sum, seconds: float | None = None) -> str:
         "events": f"{of.events:,}",
         "checks of the books": f"{of.checks:,}",
         "calls at Alloy": f"{of.calls:,}",
+        "of them for several users": f"{of.created_together:,}",
         "virtual hours": f"{of.virtual_hours:,.0f}",
         "onboardings": f"{of.onboardings:,}",
         "completed": f"{of.completed:,}",

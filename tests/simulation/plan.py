@@ -3,7 +3,7 @@
 Every knob of the local Alloy is turned in some seeds and left alone in others, so that each is met alone and together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -119,6 +119,8 @@ class Plan:
     lease_seconds: float
     concurrency: int
     rate: float | None
+    whole_pages: bool
+    """Whether pages take all that there is room for, and users are created together from two on."""
     people: tuple[Person, ...]
     faults: tuple[Fault, ...]
     misfortunes: Misfortunes
@@ -132,17 +134,20 @@ def draw_plan(seed: int) -> Plan:
     """Return what ``seed`` means."""
     random = Random(f"plan/{seed}")  # noqa: S311 - repeatable
     lease = random.choice((3.0, 5.0, 8.0))
+    pages = Random(f"long pages/{seed}")  # noqa: S311 - repeatable
+    whole_pages = pages.random() < 0.5
     people = tuple(_person(random, number) for number in range(random.choice((2, 3, 3, 4, 5))))
     return Plan(
         seed=seed,
-        knobs=_knobs(random, people),
+        knobs=replace(_knobs(random, people), users_batch=pages.random() < 0.8),
         dialect=random.choice(("seed", "2024-03", "2025-09")),
         workers=random.choice((3, 3, 3, 4)),
         lease_seconds=lease,
         concurrency=random.choice((1, 2, 4)),
         rate=random.choice((None, 10.0, 40.0, 400.0)),
+        whole_pages=whole_pages,
         people=people,
-        faults=_faults(random, lease),
+        faults=(*_faults(random, lease), *([_losing_many(pages, lease)] if whole_pages else [])),
         misfortunes=_misfortunes(random),
         failure_count=random.choice((None, None, 0, 1)),
         troubled_seconds=random.choice((10.0, 20.0, 40.0)),
@@ -201,6 +206,12 @@ def _faults(random: Random, lease: float) -> tuple[Fault, ...]:
         kind = random.choice(_LOSES_THE_ANSWER if random.random() < 0.6 else _DISASTERS)
         faults.append(_fault(random, kind, lease, route=random.choice(_CHANGING), probability=0.5, count=4))
     return tuple(faults)
+
+
+def _losing_many(random: Random, lease: float) -> Fault:
+    """Draw what befalls the call that creates many users at once."""
+    kind = random.choice((*_LOSES_THE_ANSWER, *_DISASTERS))
+    return _fault(random, kind, lease, route="create_users", probability=0.3, count=2)
 
 
 def _fault(

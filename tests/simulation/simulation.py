@@ -41,6 +41,8 @@ class Outcome:
     events: int = 0
     checks: int = 0
     calls: int = 0
+    created_together: int = 0
+    """Calls that created several users."""
     faults: Counter[str] = field(default_factory=Counter)
     """Alloy's, by kind."""
     misfortunes: Counter[str] = field(default_factory=Counter)
@@ -116,6 +118,7 @@ class _Simulation:
         outcome.digest = self._trace.digest()
         outcome.steps, outcome.events = self._loop.steps, self._trace.events
         outcome.calls, outcome.faults = self._alloy.calls, self._alloy.faults
+        outcome.created_together = self._alloy.created_together
         outcome.misfortunes = self._fate.struck
         outcome.virtual_seconds = self._loop.time()
         if self._books is not None:

@@ -15,11 +15,13 @@ from flows.clock import FollowingClock
 from flows.loop import Loop
 from flows.moving import move_page
 from flows.pacing import Pacing
-from flows.resources import Resources, open_resources
+from flows.pages import PageBudget
+from flows.resources import USERS_WORTH_A_BATCH, Resources, open_resources
 from flows.settings import Settings
 from flows.tally import Tally
 from states.failures import Halted
 from store.records import Page, Scope
+from tests.flows.whole_pages import WholePages
 from tests.simulation.alloy import BASE_URL, KEY, SimulatedAlloy, Wire
 from tests.simulation.misfortune import Blow, Fate
 from tests.simulation.plan import Plan
@@ -111,6 +113,7 @@ class Process:
         around, plan, loop = self.around, self.around.plan, self.around.loop
         clock = self._clock()
         clock.follow()
+        pages = WholePages if plan.whole_pages else PageBudget
         following = asyncio.create_task(self._follow(clock))
         try:
             async with open_resources(
@@ -120,9 +123,10 @@ class Process:
                 random=self._random,
                 transport=self._wire,
                 executor=self._thread,
+                users_worth_a_batch=2 if plan.whole_pages else USERS_WORTH_A_BATCH,
             ) as resources:
                 self._resources, self.known_as = resources, resources.worker
-                return (await Loop(resources, Scope(), self._move).run()).next_due_at
+                return (await Loop(resources, Scope(), self._move, pages).run()).next_due_at
         finally:
             following.cancel()
 

@@ -86,6 +86,12 @@ async def test_an_empty_segment_is_not_skipped(api):
     await api.get("/users//credentials", status=404)
 
 
+async def test_the_creating_of_many_users_at_once_can_be_missing(api):
+    api.turn(users_batch=False)
+
+    await api.post("/users/batch", {"users": [{"username": "ada"}]}, status=405)
+
+
 async def test_the_installations_resource_can_be_missing(api):
     api.turn(installations_resource=False)
 

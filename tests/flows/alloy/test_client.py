@@ -196,7 +196,7 @@ async def test_the_data_field_is_left_empty_if_nothing_was_asked() -> None:
 
 
 async def test_a_batch_of_users_tells_who_was_not_created() -> None:
-    replied = {"message": "success", "invalidUsers": [{"username": "taken@example.test"}, {"fullName": "No Name"}]}
+    replied = {"message": "success", "invalidUsers": [{"username": "taken@example.test"}]}
     vendor, invalid = await asked_for(
         lambda client: client.create_users([("ada", "Ada"), ("taken@example.test", None)]), replied
     )
@@ -211,6 +211,34 @@ async def test_a_batch_without_invalid_users_went_well(replied: object) -> None:
     _, invalid = await asked_for(lambda client: client.create_users([("ada", None)]), replied)
 
     assert invalid == frozenset()
+
+
+@pytest.mark.parametrize(
+    "replied",
+    [
+        [],
+        {"invalidUsers": {"username": "ada"}},
+        {"invalidUsers": [{"fullName": "No Name"}]},
+        {"invalidUsers": [{"username": "ADA"}]},
+        {"invalidUsers": [None]},
+    ],
+)
+async def test_a_batch_whose_answer_may_leave_somebody_out_unseen_has_an_unknown_outcome(replied: object) -> None:
+    async with speaking_to(Vendor(answer(replied))) as client:
+        with pytest.raises(Transient) as raised:
+            await client.create_users([("ada", None)])
+
+    assert raised.value.effect is Effect.unknown
+
+
+async def test_users_are_found_in_the_list_only_if_they_are_in_it_once() -> None:
+    rows = [{"userId": "1", "username": "ada"}, {"userId": "2"}, {"userId": "3", "username": "Ada"}]
+    rows += [{"userId": "4", "username": "eve"}, {"userId": "5", "username": "eve"}, {"username": "kim"}]
+    async with speaking_to(Vendor(answer({"data": rows}))) as client:
+        found = await client.find_users(["ada", "eve", "kim", "bob"])
+
+        assert {name: user.user_id for name, user in found.items()} == {"ada": "1"}
+        assert client.capabilities.users == 6
 
 
 async def test_a_batch_in_which_all_were_taken_is_rejected() -> None:
