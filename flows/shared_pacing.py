@@ -21,6 +21,8 @@ _LOOK_EVERY = 0.2
 """Seconds after which the news of others are fetched, while there are calls."""
 _AHEAD = 0.1
 """The next turns are reserved so many seconds before the last ones in hand: the database takes its time."""
+_LEAST_OF_PLENTY = 0.005
+"""So many seconds' worth of turns are reserved where turns are plenty: calls come in swarms, and a visit costs more."""
 _FREE_FOR = 2 * LONGEST_BLOCK
 """So long after the last visit it is believed that nothing holds calls up."""
 
@@ -132,7 +134,7 @@ class SharedPacing(Pacing):
         if self._limit is None:
             return 1
         if self._limit > CEILING:
-            return self._waiting + 2 * self._used + 1
+            return max(self._waiting + 2 * self._used + 1, int(self._limit * _LEAST_OF_PLENTY))
         return self._waiting - self._turns_in_hand() if self._short(self._clock()) else 0
 
     def _short(self, now: float) -> bool:
