@@ -41,6 +41,7 @@ ANSWERED: dict[str, tuple[type, ...]] = {
     "create_users": (frozenset,),
     "get_user": (User, type(None)),
     "list_users": (list,),
+    "find_users": (dict,),
     "list_integrations": (list,),
     "get_integration": (Integration, type(None)),
     "credential_metadata": (CredentialMetadata, type(None)),
@@ -54,6 +55,7 @@ ANSWERED: dict[str, tuple[type, ...]] = {
 }
 ROWS: dict[str, type] = {
     "list_users": User,
+    "find_users": User,
     "list_integrations": Integration,
     "list_credentials": Credential,
     "find_installations": Installation,
@@ -153,6 +155,8 @@ def assert_fit_to_be_shown(failure: Failure) -> None:
 
 def assert_of_its_type(method: str, answer: object) -> None:
     assert isinstance(answer, ANSWERED[method]), (method, type(answer))
+    if isinstance(answer, dict):
+        answer = list(answer.values())
     if method in ROWS and isinstance(answer, list):
         assert all(isinstance(row, ROWS[method]) for row in answer)
     for one in answer if isinstance(answer, list | frozenset) else [answer]:
