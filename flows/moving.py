@@ -22,11 +22,15 @@ from flows.steps.users_together import create_users_together
 from flows.tally import VERDICT_OF, Tally, Verdict
 from states.failures import Failure, Halted, Rejected, Transient, Waiting
 from states.holds import LAST_ATTEMPT, REMEDIES, Hold, HoldKind, Reason, wait_before_looking, wait_before_retry
+from states.pace import CEILING
 from states.stage import Stage, Trigger
 from states.transitions import BY_SOURCE
 from store.faults_log import write_down
 from store.records import Page
 from store.writes import Held, LeaseLost, Moved, Released
+
+_GOLDEN = 0.6180339887498949
+"""Multiples of it, less their whole parts, lie as evenly between 0 and 1 as numbers can, however many are taken."""
 
 Step = Callable[[Attempt], Awaitable[Evidence]]
 
@@ -114,7 +118,7 @@ async def _record(attempt: Attempt, moved: Moved) -> None:
 
 async def _hold(attempt: Attempt, failure: Failure) -> Verdict:
     attempts = attempt.record.attempts + 1 if attempt.record.hold is failure.hold else 1
-    hold = hold_for(failure, attempt, attempts)
+    hold = hold_for(failure, attempt, attempts, await _crowd(attempt, failure))
     try:
         await attempt.resources.recorder.write(
             Held(attempt.record, hold, attempts, attempt.closes, attempt.absent, attempt.unknown, attempt.remembers)
@@ -131,7 +135,17 @@ async def _give_back(attempt: Attempt) -> None:
         return
 
 
-def hold_for(failure: Failure, attempt: Attempt, attempts: int) -> Hold:
+async def _crowd(attempt: Attempt, failure: Failure) -> timedelta:
+    """Return how far apart looks are to be because of all the others who are looked for."""
+    if failure.reason is not Reason.awaiting_consent:
+        return timedelta(0)
+    crowd = attempt.resources.crowd
+    if attempt.record.reason is not Reason.awaiting_consent:
+        crowd.join()
+    return await crowd.wait(attempt.resources.alloy.pacing.rate or CEILING)
+
+
+def hold_for(failure: Failure, attempt: Attempt, attempts: int, crowd: timedelta = timedelta(0)) -> Hold:
     """Return the hold that ``failure`` means for the record, after ``attempts`` of its kind in a row."""
     match failure:
         case Transient() if attempts >= LAST_ATTEMPT:
@@ -141,7 +155,8 @@ def hold_for(failure: Failure, attempt: Attempt, attempts: int) -> Hold:
             due_in = wait_before_retry(attempts, attempt.resources.random.random(), failure.retry_after)
             return Hold(HoldKind.retry, failure.reason, f"{failure.sentence}; tried again by itself", due_in)
         case Waiting():
-            due_in = wait_before_looking(_waited(attempt))
+            spread = attempt.record.id * _GOLDEN % 1
+            due_in = wait_before_looking(_waited(attempt), spread=spread, crowd=crowd)
             return Hold(HoldKind.customer, failure.reason, _with_remedy(failure.reason, failure.sentence), due_in)
         case Rejected():
             return Hold(HoldKind.operator, failure.reason, _with_remedy(failure.reason, failure.sentence), None)

@@ -26,6 +26,7 @@ from flows.alloy.client import AlloyClient
 from flows.alloy.dialects import Capabilities
 from flows.alloy.transport import Transport
 from flows.clock import Clock, FollowingClock
+from flows.crowd import Crowd
 from flows.pacing import Pacing
 from flows.recorder import Recorder
 from flows.settings import Settings, not_shared
@@ -36,6 +37,7 @@ from states.holds import Reason
 from states.pace import Block, News
 from store.catalogue import Catalogue, load, load_capabilities, save_capabilities
 from store.engine import make_engine, migrate, time_of
+from store.leases import count_awaited_consents
 from store.pace import account_of, exchange
 from store.records import Page
 from store.vault import Vault
@@ -68,6 +70,7 @@ class Resources:
     concurrency: int
     random: Random
     catalogue: Catalogue
+    crowd: Crowd
     catalogue_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users_worth_a_batch: int = USERS_WORTH_A_BATCH
     """So many new users of one page are created by one call."""
@@ -121,7 +124,7 @@ async def open_resources(
         await in_thread(migrate, engine)
         learnt = await in_thread(load_capabilities, engine, host)
         capabilities = Capabilities.load(learnt)
-        catalogue = await in_thread(load, engine)
+        catalogue, waiting = await in_thread(_load, engine)
 
         def write_group(writes: Sequence[Write]) -> list[int | LeaseLost | None]:
             return record_group(engine, writes, worker=worker, now=common.now(), budget=settings.failure_budget)
@@ -157,10 +160,15 @@ async def open_resources(
                 concurrency=settings.alloy_concurrency,
                 random=random or Random(),  # noqa: S311 - spreads waits, guards nothing
                 catalogue=catalogue,
+                crowd=Crowd(waiting, partial(in_thread, count_awaited_consents, engine), common.now),
                 users_worth_a_batch=users_worth_a_batch,
             )
         if capabilities.save() != learnt:
             await in_thread(save_capabilities, engine, host, capabilities.save())
+
+
+def _load(engine: Engine) -> tuple[Catalogue, int]:
+    return load(engine), count_awaited_consents(engine)
 
 
 @asynccontextmanager

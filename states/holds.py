@@ -90,6 +90,12 @@ _RETRY_FIRST = timedelta(seconds=2)
 _RETRY_LONGEST = timedelta(days=1)
 _LOOK_FIRST = timedelta(seconds=2)
 _LOOK_LONGEST = timedelta(hours=6)
+_SPREAD_FROM = timedelta(minutes=1)
+_SPREAD = 0.125
+LOOKED_FOR_FREELY = 20
+"""So many awaited consents are looked for as if each were the only one."""
+_SHARE_OF_CALLS = 0.2
+"""What looking for consents may take of the calls that Alloy allows, whether or not there is other work."""
 LOOK_AFTER_UNKNOWN = timedelta(seconds=2)
 """How long after an unknown outcome we look it up: the call may still be under way, and lists lag."""
 
@@ -107,10 +113,22 @@ def wait_before_retry(attempt: int, jitter: float, retry_after: timedelta | None
     return max(min(retry_after, _RETRY_LONGEST) * (1 + jitter / 10), spread)
 
 
-def wait_before_looking(waited: timedelta) -> timedelta:
+def wait_before_looking(waited: timedelta, *, spread: float = 0.0, crowd: timedelta = timedelta(0)) -> timedelta:
     """Return how long to wait before looking for a consent or an answer again that has been awaited for ``waited``.
 
     As long again as it has been awaited, so the looks come after 2, 4, 8, 16 … seconds, then ever more slowly up to six
-    hours apart: a customer who consents does so within minutes, or some day.
+    hours apart: a customer who consents does so within minutes, or some day. Where ``crowd`` is longer, it is that long
+    on the average. ``spread`` in [0, 1), another for each record, keeps those apart who began to wait together.
     """
-    return max(_LOOK_FIRST, min(waited, _LOOK_LONGEST))
+    decayed = max(_LOOK_FIRST, min(waited, _LOOK_LONGEST))
+    if decayed >= _SPREAD_FROM:
+        decayed = min(decayed * (1 + _SPREAD * spread), _LOOK_LONGEST * (1 + _SPREAD))
+    return max(decayed, crowd * (0.5 + spread))
+
+
+def wait_in_a_crowd(waiting: int, rate: float) -> timedelta:
+    """Return how far apart the looks for one consent are to be, if ``waiting`` are awaited and ``rate`` calls allowed.
+
+    ``rate`` is in calls a second. So far apart, all looks together take a fifth of the calls at most.
+    """
+    return timedelta(seconds=max(waiting - LOOKED_FOR_FREELY, 0) / (_SHARE_OF_CALLS * rate))

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, Engine, Integer, Select, bindparam, exists, func, or_, select, update
 
+from states.holds import Reason
 from states.stage import Stage
 from states.transitions import LATEST_FIRST
 from store.engine import reading, writing
@@ -165,6 +166,24 @@ def count_due(engine: Engine, scope: Scope, most: int) -> int:
     some = select(ONBOARDING.c.id).where(ONBOARDING.c.due_at.is_not(None), *within).limit(most).subquery()
     with reading(engine) as connection:
         return connection.scalar(select(func.count()).select_from(some), _named(scope)) or 0
+
+
+@outlasting_outages
+def count_awaited_consents(engine: Engine) -> int:
+    """Return how many consents are looked for again and again, in all batches."""
+    with reading(engine) as connection:
+        return (
+            connection.scalar(
+                select(func.count())
+                .select_from(ONBOARDING)
+                .where(
+                    ONBOARDING.c.stage == Stage.created,
+                    ONBOARDING.c.due_at.is_not(None),
+                    ONBOARDING.c.reason == Reason.awaiting_consent,
+                )
+            )
+            or 0
+        )
 
 
 # Claiming and looking ahead are the busiest statements there are; to build one anew would cost more than to run it. So
