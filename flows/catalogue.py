@@ -6,6 +6,8 @@ on behalf of some user; in an empty account it can be read when the first user e
 and read again for every list, since an app may change, and a lie that was once believed must not be believed for ever.
 """
 
+from datetime import timedelta
+
 from flows.resources import Resources
 from flows.steps.attempt import Attempt
 from states.failures import Rejected
@@ -19,6 +21,9 @@ from store.catalogue import (
     save_app,
     save_integrations,
 )
+
+_READ_AGAIN_AFTER = timedelta(minutes=1)
+"""A list with a thousand rows of one misspelt name asks for it once, not a thousand times."""
 
 
 async def settle_integration(attempt: Attempt) -> AppEntry:
@@ -53,6 +58,7 @@ async def read_integrations(resources: Resources, user: str) -> None:
     entries = [CatalogueEntry.of(one.integration_id, one.label, one.app_names) for one in listed]
     await resources.in_thread(save_integrations, resources.engine, entries, resources.clock.now())
     resources.catalogue = await resources.in_thread(load, resources.engine)
+    resources.catalogue_read_at = resources.clock.now()
 
 
 async def find_app(resources: Resources, entry: CatalogueEntry, *, anew: bool = False) -> AppEntry:
@@ -81,7 +87,9 @@ async def _resolve(resources: Resources, name: str, user: str) -> CatalogueEntry
     try:
         return resources.catalogue.resolve(name)
     except UnknownIntegration:
-        await read_integrations(resources, user)  # it may have been added since
+        read_at = resources.catalogue_read_at
+        if read_at is None or resources.clock.now() - read_at >= _READ_AGAIN_AFTER:
+            await read_integrations(resources, user)  # it may have been added since
     except AmbiguousIntegration as fault:
         raise Rejected(Reason.ambiguous_integration, str(fault)) from fault
     try:

@@ -12,7 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -71,6 +71,8 @@ class Resources:
     random: Random
     catalogue: Catalogue
     crowd: Crowd
+    catalogue_read_at: datetime | None = None
+    """When this run last read the account's integrations from Alloy."""
     catalogue_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users_worth_a_batch: int = USERS_WORTH_A_BATCH
     """So many new users of one page are created by one call."""
