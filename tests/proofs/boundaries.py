@@ -95,6 +95,7 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._dead = False
         self._one_at_a_time = Lock()
+        self._committing = Lock()
 
     def assert_alive(self) -> None:
         """Raise :class:`Killed` if it is not."""
@@ -114,10 +115,14 @@ class Process:
         return number
 
     def commit(self, connection: Connection, what: str) -> None:
-        """Commit what was written on ``connection``, over both boundaries."""
-        self.cross(Kind.before_commit, what)
-        connection.dialect.do_commit(connection.connection)
-        number = self.cross(Kind.after_commit, what)
+        """Commit what was written on ``connection``, over both boundaries.
+
+        They are crossed together: SQLite clears its WAL away after it has let the next one write, and may take long.
+        """
+        with self._committing:
+            self.cross(Kind.before_commit, what)
+            connection.dialect.do_commit(connection.connection)
+            number = self.cross(Kind.after_commit, what)
         if number in self._way.disconnections or number in self._way.faults:
             passes = number in self._way.disconnections
             error: Any = connection.dialect.loaded_dbapi.OperationalError("disk I/O error")
