@@ -25,8 +25,7 @@ class InHand:
         self._least, self._most = LEAST_PER_CALL * concurrency, MOST_PER_CALL * concurrency
         self._clock = clock
         self._begun = 0
-        self.moved_per_second = 0.0
-        """As it was found when there was last asked for room."""
+        self._moved_per_second = 0.0
         self._finished: deque[tuple[float, int]] = deque([(clock(), 0)])
         """When how many had been finished in all; the first is about a second old, the last is now."""
 
@@ -41,5 +40,9 @@ class InHand:
         while self._finished[1][0] <= now - _SECONDS:
             self._finished.popleft()
         since, before = self._finished[0]
-        self.moved_per_second = (finished - before) / max(now - since, _SECONDS / 10)
-        return min(max(ceil(self.moved_per_second * _SECONDS), self._least), self._most) - unfinished
+        self._moved_per_second = (finished - before) / max(now - since, _SECONDS / 10)
+        return min(max(ceil(self._moved_per_second * _SECONDS), self._least), self._most) - unfinished
+
+    def is_ample(self, unfinished: int, per_second: float) -> bool:
+        """Tell whether more than ``per_second`` were moved of late, and what is in hand keeps all calls in flight."""
+        return self._moved_per_second > per_second and unfinished >= self._least

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import DBAPIError
 
 from flows.in_hand import InHand
-from flows.pages import SHORT_LIST, PageBudget, PageSizes
+from flows.pages import SHORT_LIST, TASK_RUNS_PER_SECOND, PageBudget, PageSizes
 from flows.resources import Resources
 from flows.tally import Tally
 from store.leases import Outlook, claim, count_due, outlook, release, renew
@@ -101,9 +101,11 @@ class Loop:
         resources = self._resources
         resources.recorder.changed.clear()
         paused = resources.alloy.pacing.paused_for()
-        room = self._in_hand.room(sum(resources.unfinished.values()))
+        unfinished = sum(resources.unfinished.values())
+        room = self._in_hand.room(unfinished)
         # While Alloy asks everybody to wait, what is claimed would only be given back.
-        size = self._budget.size(room, self._in_hand.moved_per_second) if paused <= 0 else 0
+        in_bulk = self._in_hand.is_ample(unfinished, TASK_RUNS_PER_SECOND)
+        size = self._budget.size(room, in_bulk=in_bulk) if paused <= 0 else 0
         if size > 0:
             claimed = await resources.in_thread(
                 claim,

@@ -6,7 +6,8 @@ one the budget stays ample where Alloy is slow or limited, and every customer's 
 own; where Alloy is fast it runs low, a page takes what there is room for, and pages become as large as they must be.
 
 Once more records are moved a second than could be shown one by one, nobody looks at single customers' task runs any
-more, and each of them costs as much as several calls of Alloy, here and in Prefect's server. So then they are few.
+more, and each of them costs as much as several calls of Alloy, here and in Prefect's server. So then they are few,
+unless the worker has hardly anything in hand: it must not wait for leave to begin a page.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,7 @@ _SAVED_LONG = 50.0
 class PageSizes(Protocol):
     """What decides how many records a page takes."""
 
-    def size(self, room: int, moved_per_second: float) -> int:
+    def size(self, room: int, *, in_bulk: bool) -> int:
         """Return how many records the next page should take of the ``room`` there is; 0 to wait."""
 
     def spend(self) -> None:
@@ -46,9 +47,12 @@ class PageBudget:
         self._most = self._left = _SAVED_SHORT if self._short else _SAVED_LONG
         self._at = clock()
 
-    def size(self, room: int, moved_per_second: float) -> int:
-        """Return how many records the next page should take of the ``room`` there is; 0 to wait for the budget."""
-        self._refill(TASK_RUNS_PER_SECOND if moved_per_second <= TASK_RUNS_PER_SECOND else IN_BULK_PER_SECOND)
+    def size(self, room: int, *, in_bulk: bool) -> int:
+        """Return how many records the next page should take of the ``room`` there is; 0 to wait for the budget.
+
+        ``in_bulk``: more is moved than could be shown one by one, and there is enough in hand.
+        """
+        self._refill(IN_BULK_PER_SECOND if in_bulk else TASK_RUNS_PER_SECOND)
         if room <= 0 or self._left < 1:
             return 0
         return 1 if self._short else ceil(room / self._left)

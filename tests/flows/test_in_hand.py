@@ -64,3 +64,18 @@ def test_who_had_nothing_to_do_begins_small_again():
     work.now += 2
 
     assert work.in_hand.room(0) == LEAST
+
+
+def test_there_is_plenty_in_hand_once_much_is_moved_and_all_calls_are_kept_in_flight():
+    work = Work()
+    before = work.in_hand.is_ample(LEAST, per_second=10)
+    work.moves(1000)
+
+    assert (before, work.in_hand.is_ample(LEAST, per_second=10)) == (False, True)
+
+
+def test_who_has_hardly_anything_in_hand_has_no_plenty_however_quick():
+    work = Work()
+    work.moves(1000)
+
+    assert not work.in_hand.is_ample(LEAST - 1, per_second=10)

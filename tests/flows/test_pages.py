@@ -3,7 +3,6 @@
 from flows.pages import IN_BULK_PER_SECOND, SHORT_LIST, TASK_RUNS_PER_SECOND, PageBudget
 
 MANY = SHORT_LIST + 1
-SLOW, FAST = TASK_RUNS_PER_SECOND - 1, 100 * TASK_RUNS_PER_SECOND
 
 
 class FakeTime:
@@ -16,17 +15,17 @@ class FakeTime:
         return self.now
 
 
-def begun_by(budget: PageBudget, most: int, moved_per_second: float = SLOW) -> int:
+def begun_by(budget: PageBudget, most: int, *, in_bulk: bool = False) -> int:
     """Begin pages of one customer until there is no budget for another, or ``most`` of them."""
     begun = 0
-    while begun < most and budget.size(1, moved_per_second):
+    while begun < most and budget.size(1, in_bulk=in_bulk):
         budget.spend()
         begun += 1
     return begun
 
 
 def test_a_page_is_one_customer_to_begin_with() -> None:
-    assert PageBudget(MANY, FakeTime().clock).size(40, SLOW) == 1
+    assert PageBudget(MANY, FakeTime().clock).size(40, in_bulk=False) == 1
 
 
 def test_a_short_list_is_moved_customer_by_customer_at_once() -> None:
@@ -34,7 +33,7 @@ def test_a_short_list_is_moved_customer_by_customer_at_once() -> None:
     transitions = 5 * SHORT_LIST
     sizes = set()
     for _ in range(transitions):
-        sizes.add(budget.size(40, SLOW))
+        sizes.add(budget.size(40, in_bulk=False))
         budget.spend()
 
     assert sizes == {1}
@@ -43,7 +42,7 @@ def test_a_short_list_is_moved_customer_by_customer_at_once() -> None:
 def test_without_room_there_is_no_page() -> None:
     budget = PageBudget(MANY, FakeTime().clock)
 
-    assert (budget.size(0, SLOW), budget.size(-3, SLOW)) == (0, 0)
+    assert (budget.size(0, in_bulk=False), budget.size(-3, in_bulk=False)) == (0, 0)
 
 
 def test_no_more_task_runs_are_begun_than_can_be_recorded() -> None:
@@ -63,12 +62,12 @@ def test_no_more_task_runs_are_begun_than_can_be_recorded() -> None:
 def test_in_bulk_task_runs_are_few() -> None:
     fake = FakeTime()
     budget = PageBudget(MANY, fake.clock)
-    begun_by(budget, 10_000, FAST)
+    begun_by(budget, 10_000, in_bulk=True)
 
     begun = 0
     for _ in range(100):
         fake.now += 0.1
-        begun += begun_by(budget, 10_000, FAST)
+        begun += begun_by(budget, 10_000, in_bulk=True)
 
     assert 10 * IN_BULK_PER_SECOND - 1 <= begun <= 10 * IN_BULK_PER_SECOND
 
@@ -76,7 +75,7 @@ def test_in_bulk_task_runs_are_few() -> None:
 def test_pages_grow_as_the_budget_runs_low() -> None:
     budget = PageBudget(MANY, FakeTime().clock)
     sizes = []
-    while size := budget.size(40, SLOW):
+    while size := budget.size(40, in_bulk=False):
         sizes.append(size)
         budget.spend()
 
@@ -87,7 +86,7 @@ def test_pages_grow_as_the_budget_runs_low() -> None:
 def test_a_page_is_never_larger_than_the_room() -> None:
     budget = PageBudget(MANY, FakeTime().clock)
     sizes = []
-    while size := budget.size(7, SLOW):
+    while size := budget.size(7, in_bulk=False):
         sizes.append(size)
         budget.spend()
 
@@ -100,7 +99,7 @@ def test_at_a_slow_pace_every_page_stays_one_customer() -> None:
     sizes = set()
     for _ in range(500):
         fake.now += 1 / (TASK_RUNS_PER_SECOND - 1)
-        sizes.add(budget.size(40, SLOW))
+        sizes.add(budget.size(40, in_bulk=False))
         budget.spend()
 
     assert sizes == {1}
