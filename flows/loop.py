@@ -21,6 +21,7 @@ from flows.resources import Resources
 from flows.tally import Tally
 from store.leases import Outlook, claim, count_due, outlook, release, renew
 from store.records import Page, Scope
+from store.rounds import next_batch
 
 SOON = timedelta(seconds=10)
 """A run goes on while anything of its own falls due within this time, or is in another worker's hands."""
@@ -60,6 +61,8 @@ class Loop:
         self._budget_of = budget
         self._budget = budget(0, time.monotonic)
         self._in_flight: dict[asyncio.Task[Tally], Page] = {}
+        self._claims = 0
+        self._batch_before = 0
         self.driven = Driven()
         self._started: float | None = None
 
@@ -110,7 +113,7 @@ class Loop:
             claimed = await resources.in_thread(
                 claim,
                 resources.engine,
-                self._scope,
+                await self._whose_turn(),
                 worker=resources.worker,
                 limit=room,
                 size=size,
@@ -125,6 +128,16 @@ class Loop:
             await self._wait_for_change()
             return True
         return await self._wait_until_due(paused)
+
+    async def _whose_turn(self) -> Scope:
+        """Return what to claim of: where this is a run over everything, every second time of one batch in its turn."""
+        self._claims += 1
+        if self._scope != Scope() or self._claims % 2:
+            return self._scope
+        resources = self._resources
+        batch = await resources.in_thread(next_batch, resources.engine, self._batch_before, resources.clock.now())
+        self._batch_before = batch or 0
+        return Scope(batch_id=batch)
 
     def _start(self, page: Page) -> None:
         if self._started is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import OperationalError
 
 from deployments.sandbox.faults import Fault
@@ -24,10 +24,11 @@ from flows.tally import Tally
 from states.failures import Halted
 from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
-from store.engine import reading
+from store.engine import reading, writing
 from store.leases import claim
-from store.models import INTENT, ONBOARDING
+from store.models import BATCH, INTENT, ONBOARDING
 from store.records import Page, Scope
+from store.standing import standing
 from tests.flows.world import KLAVIYO, SHOPIFY, World, of, on_sqlite
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +131,25 @@ async def test_calls_that_queue_for_their_turn_have_no_intent_yet(database_url: 
 
     assert in_hand > 30
     assert 0 < most_open < 15
+
+
+@on_sqlite
+async def test_a_long_batch_keeps_no_short_one_waiting(database_url: str, tmp_path: Path) -> None:
+    async with World(database_url, tmp_path) as world:
+        add_many(world, 300)
+        short = [world.add(f"late{one}@example.test") for one in range(3)]
+        with writing(world.engine) as connection:
+            batch = {"name": "short", "source": "short.csv", "templates": [], "created_at": world.clock.now()}
+            of_short = connection.execute(insert(BATCH).values(**batch).returning(BATCH.c.id)).scalar_one()
+            connection.execute(update(ONBOARDING).where(ONBOARDING.c.id.in_(short)).values(batch_id=of_short))
+        world.concurrency = 2
+        async with a_process(world) as resources:
+            running = asyncio.create_task(world.loop(resources).run())
+            await until(lambda: standing(world.engine, "short").stages[Stage.completed] == len(short))
+            resources.stop.set()
+            await running
+
+        assert standing(world.engine).stages[Stage.new] > 150
 
 
 @on_sqlite
