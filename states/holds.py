@@ -39,6 +39,7 @@ class Reason(StrEnum):
     sealed_value_lost = auto()
     same_onboarding_twice = auto()
     user_of_another_customer = auto()
+    credential_in_doubt = auto()
     gave_up = auto()
     our_fault = auto()
     # cancelled: for good, unless somebody says otherwise
@@ -64,6 +65,9 @@ REMEDIES: dict[Reason, str] = {
     Reason.user_of_another_customer: (
         "if both are one person, `onboard cancel` it, or `onboard erase` the other and `onboard redrive` this one; "
         "if they are two, list this one by another username"
+    ),
+    Reason.credential_in_doubt: (
+        "delete the user's newest credentials of this app at Alloy, then `onboard redrive`, which has it made anew"
     ),
     Reason.gave_up: "see its history with `onboard show`, then `onboard redrive`",
     Reason.our_fault: "report it with what is written there; `onboard redrive` tries again",

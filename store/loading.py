@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, select
+from sqlalchemy import BindParameter, Connection, Select, bindparam, or_, select
 
-from states.stage import Stage
+from states.stage import Stage, Trigger
 from states.transitions import BY_SOURCE
-from store.journal import UNSETTLED
+from store.journal import UNSETTLED, Closing
 from store.models import AUTH_VALUE, BATCH, CUSTOMER, INTENT, ONBOARDING
 from store.records import OpenIntent, Record, Sibling
 
@@ -80,6 +81,11 @@ _SIBLINGS = (
     .where(ONBOARDING.c.customer_id.in_(_IDS))
     .order_by(ONBOARDING.c.id)
 )  # fmt: skip
+_STRAYS = select(INTENT.c.onboarding_id, INTENT.c.evidence).where(
+    INTENT.c.onboarding_id.in_(_IDS),
+    INTENT.c.trigger == Trigger.authenticate,
+    or_(INTENT.c.closed_at.is_(None), INTENT.c.outcome.in_((Closing.late, Closing.leftover))),
+)
 _SEALED = select(AUTH_VALUE.c.onboarding_id, AUTH_VALUE.c.name, AUTH_VALUE.c.sealed).where(
     AUTH_VALUE.c.onboarding_id.in_(_IDS)
 )
@@ -96,12 +102,23 @@ def _add_intents(connection: Connection, records: Sequence[Record], stage: Stage
 
 
 def _add_siblings(connection: Connection, records: Sequence[Record]) -> None:
+    rows = connection.execute(_SIBLINGS, {"ids": [record.customer_id for record in records]}).all()
+    if len(rows) == len(records):  # most customers have one onboarding
+        return
+    strays = _strays(connection, [row.id for row in rows])
     siblings: dict[int, list[Sibling]] = defaultdict(list)
-    rows = connection.execute(_SIBLINGS, {"ids": [record.customer_id for record in records]})
-    for customer_id, *sibling in rows:
-        siblings[customer_id].append(Sibling(*sibling))
+    for customer_id, *columns in rows:
+        sibling = Sibling(*columns)
+        siblings[customer_id].append(replace(sibling, strays=strays.get(sibling.id, ())))
     for record in records:
         record.siblings = [sibling for sibling in siblings[record.customer_id] if sibling.id != record.id]
+
+
+def _strays(connection: Connection, ids: Sequence[int]) -> dict[int, list[str | None]]:
+    strays: dict[int, list[str | None]] = defaultdict(list)
+    for onboarding_id, evidence in connection.execute(_STRAYS, {"ids": ids}):
+        strays[onboarding_id].append((evidence or {}).get("credential_id"))
+    return strays
 
 
 def _add_sealed(connection: Connection, records: Sequence[Record]) -> None:

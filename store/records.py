@@ -3,6 +3,7 @@
 Not ORM objects: a page of them is loaded by a few statements, crosses threads, and belongs to no session.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -48,6 +49,8 @@ class Sibling:
     """Its snapshot is taken: a link may be out, or a credential under way."""
     credential_id: str | None
     installation_id: str | None
+    strays: Sequence[str | None] = ()
+    """Credentials that its calls may have made and that it does not use, by id; None for each whose id is unknown."""
 
 
 @dataclass(slots=True)

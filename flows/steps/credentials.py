@@ -16,7 +16,7 @@ from flows.alloy.client import masking
 from flows.catalogue import settle_integration
 from flows.steps.attempt import Attempt, Evidence
 from flows.steps.rule import Again, Change, carry_out
-from flows.steps.sharing import shared_credential, turns_to_take
+from flows.steps.sharing import may_be_anothers, shared_credential, turns_to_take
 from states.failures import Rejected, Waiting
 from states.holds import Reason
 from store.catalogue import AppEntry
@@ -68,7 +68,14 @@ async def _create_credential(attempt: Attempt, app: AppEntry) -> Evidence:
             return Evidence({"credential_id": await alloy.create_credential(_user(record), app.app, values)})
 
     async def look_up() -> Evidence | None:
-        return await _look_for_granted(attempt, app)
+        found = await _look_for_granted(attempt, app)
+        if found is not None and may_be_anothers(record):
+            raise Rejected(
+                Reason.credential_in_doubt,
+                f"a credential for {app.app} was made, by a call of this onboarding or by one of another onboarding of"
+                " the customer with other values, and Alloy does not tell which",
+            )
+        return found
 
     request = f"POST /headless/credentials {record.alloy_user_id} {app.app} {record.auth_digest}"
     return await carry_out(attempt, Change(request, call, look_up, Again.doubles))
@@ -113,7 +120,7 @@ async def _look_for_granted(attempt: Attempt, app: AppEntry) -> Evidence | None:
         credentials,
         app.app,
         snapshot=record.snapshot or {},
-        taken={sibling.credential_id for sibling in record.siblings},
+        taken={one for sibling in record.siblings for one in (sibling.credential_id, *sibling.strays)},
     )
     if not found:
         return None

@@ -39,6 +39,15 @@ def turns_to_take(record: Record) -> list[int]:
     ]
 
 
+def may_be_anothers(record: Record) -> bool:
+    """Tell whether a new credential may come of a call of another onboarding, whose outcome nobody knows."""
+    return any(
+        None in rival.strays
+        for rival in record.siblings
+        if rival.app == record.app and rival.auth_digest != record.auth_digest
+    )
+
+
 def _goes_first(rival: Sibling, record: Record) -> bool:
     if rival.stage is not Stage.created or rival.hold in (HoldKind.operator, HoldKind.cancelled):
         return False

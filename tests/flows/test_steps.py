@@ -15,10 +15,12 @@ from deployments.sandbox.knobs import Knobs
 from flows.resources import open_resources
 from states.forms import Given
 from states.holds import HoldKind, Reason
-from states.stage import Stage
+from states.stage import Stage, Trigger
+from store.cancelling import cancel
 from store.desk import Chosen, answer, redrive
 from store.engine import writing
-from store.models import ONBOARDING
+from store.journal import Closing
+from store.models import INTENT, ONBOARDING
 from store.vault import Vault
 from store.views import OnboardingStory, links
 from tests.flows.world import HUBSPOT_CONTACTS, HUBSPOT_DEALS, KLAVIYO, NETSUITE, SHOPIFY, SLACK, World, of, on_sqlite
@@ -390,6 +392,56 @@ async def _install_as_somebody_did_before_us(world: World, user_id: str, *, comp
         started = await resources.alloy.start_installation(user_id, of(ANN, KLAVIYO)[1], [])
         if complete:
             await resources.alloy.complete_installation(started.installation_id, [])
+
+
+async def _a_call_of_a_sleeper_arrives(world: World, *, known: bool) -> None:
+    """Of two onboardings on an app one was cancelled; its call takes effect while the other looks for its own."""
+    world.add(auth={"apiKey": "one"})
+    world.sandbox.faults.add(Fault(kind="err_before", route="create_credential"))
+    await world.run()
+    cancel(world.engine, Chosen(username=ANN), by="a test", now=world.clock.now())
+    world.add(integration=another(world, KLAVIYO, "Klaviyo lists"), auth={"apiKey": "two"})
+    world.sandbox.faults.add(Fault(kind="err_before", route="create_credential"))
+    await world.run()
+    user = world.sandbox.account.users[world.ledger().users_of[ANN]]
+    stray = world.sandbox.account.add_credential(user, connector="klaviyo", name="late", data={"apiKey": "one"})
+    if known:
+        with writing(world.engine) as connection:
+            given_up = INTENT.c.trigger == Trigger.authenticate, INTENT.c.onboarding_id == _first(world)
+            connection.execute(
+                update(INTENT).where(*given_up).values(
+                    closed_at=world.clock.now(), outcome=Closing.leftover,
+                    evidence={"credential_id": stray.credential_id},
+                )
+            )  # fmt: skip
+
+
+def _first(world: World) -> int:
+    return min(story.id for story in world.stories())
+
+
+async def test_a_credential_that_another_onboardings_call_may_have_made_is_not_taken(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        await _a_call_of_a_sleeper_arrives(world, known=False)
+
+        await world.run_to_the_end()
+
+        assert held(world.stories()[1]) == (Stage.created, HoldKind.operator, Reason.credential_in_doubt)
+
+
+async def test_what_is_known_to_be_another_onboardings_credential_is_in_nobodys_way(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path) as world:
+        await _a_call_of_a_sleeper_arrives(world, known=True)
+
+        await world.run_to_the_end()
+
+        told = world.stories()[1]
+        assert told.stage is Stage.completed
+        assert was_made_with(world, told, {"apiKey": "two"})
 
 
 # --- start_installation

@@ -1,6 +1,5 @@
 """The users of a long page are created by one call, and it comes out as if each had been created by itself."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from deployments.sandbox.faults import Fault, FaultKind
 from deployments.sandbox.knobs import Knobs
 from flows.alloy.dialects import Capabilities
 from flows.moving import move_page
-from flows.recorder import Recorder
 from flows.resources import Resources, open_resources
 from states.failures import Halted
 from states.holds import HoldKind, Reason
@@ -24,19 +22,13 @@ from store.leases import claim
 from store.models import INTENT
 from store.records import Page, Scope
 from store.views import story
-from store.writes import Begin, Moved, Write
+from store.writes import Begin, Moved
+from tests.flows.meddling import Meddling
 from tests.flows.test_lost_answers import LOST, NOT_DONE
 from tests.flows.whole_pages import WholePages
 from tests.flows.world import KLAVIYO, NETSUITE, World, of, on_sqlite
 
 NAMES = ("ann@example.test", "Bob O'Neil", "kim+söder/x", "cyd@example.test")
-
-
-Act = Callable[[], None]
-
-
-def nothing() -> None:
-    """Let nothing happen."""
 
 
 def long_paged(database_url: str, home: Path, knobs: Knobs | None = None, **options: Any) -> World:
@@ -405,25 +397,6 @@ async def test_whose_lease_is_gone_is_not_in_the_call(database_url: str, tmp_pat
 
         assert (world.ledger().users, dict(tally)) == (0, {"lost": len(NAMES)})
         assert calls(world, "create_users") == 0
-
-
-class Meddling(Recorder):
-    """A recorder beside which something happens: just before it records, or just after it has recorded, one kind."""
-
-    def __init__(self, recorder: Recorder, kind: type, *, before: Act = nothing, after: Act = nothing) -> None:
-        self._recorder = recorder
-        self._kind = kind
-        self._before = [before]
-        self._after = [after]
-        self.changed = recorder.changed
-
-    async def write(self, write: Write) -> int | None:
-        if isinstance(write, self._kind) and self._before:
-            self._before.pop()()
-        written = await self._recorder.write(write)
-        if isinstance(write, self._kind) and self._after:
-            self._after.pop()()
-        return written
 
 
 async def test_a_call_that_is_held_up_has_every_intent_prolonged(database_url: str, tmp_path: Path) -> None:

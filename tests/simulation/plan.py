@@ -135,7 +135,7 @@ def draw_plan(seed: int) -> Plan:
     random = Random(f"plan/{seed}")  # noqa: S311 - repeatable
     lease = random.choice((3.0, 5.0, 8.0))
     pages = Random(f"long pages/{seed}")  # noqa: S311 - repeatable
-    whole_pages = seed % 3 == 1
+    whole_pages = pages.random() < 0.5
     people = tuple(_person(random, number) for number in range(random.choice((2, 3, 3, 4, 5))))
     return Plan(
         seed=seed,

@@ -55,6 +55,8 @@ class Reckoning:
             case Reason.installation_conflict:
                 begun_before = knobs.dup_start == "409" and not self._shows_what_was_started()
                 return begun_before or bool(entry.was_installed)
+            case Reason.credential_in_doubt:  # an operator would delete what is in doubt at Alloy, and ours do not
+                return len({one.offer.app for one in person.onboardings}) < len(person.onboardings)
             case _:
                 return False
 
