@@ -13,7 +13,7 @@ pytestmark = pytest.mark.prefect
 @pytest.mark.parametrize(
     ("database_kind", "route", "times", "can_be_listed"),
     [
-        ("sqlite", "create_user", 80, True),
+        ("sqlite", "list_credentials", 80, True),
         ("postgresql", "create_credential", 50, True),
         ("sqlite", "start_installation", 60, False),
     ],

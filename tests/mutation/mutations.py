@@ -82,7 +82,7 @@ IN_THE_STEPS = (
     Mutation(
         name="a username that is taken is not looked up",
         file="flows/steps/users.py",
-        was="found = await look_up() if refusal.status in _MAYBE_TAKEN else None",
+        was="found = await look_up() if refusal.status in MAYBE_TAKEN else None",
         becomes="found = None",
         tests=("tests/flows/test_steps.py::test_a_user_whose_name_is_taken_is_adopted[message-409-sqlite]",),
     ),
@@ -186,7 +186,7 @@ IN_THE_STORE = (
     Mutation(
         name="auth values outlive the credential",
         file="store/outcomes.py",
-        was="connection.execute(delete(AUTH_VALUE).where(AUTH_VALUE.c.onboarding_id.in_(ids)))",
+        was='connection.execute(_DELETE_VALUES, {"ids": ids})',
         becomes="pass",
         tests=(f"{WORK}::test_auth_values_are_deleted_once_the_credential_is_there[sqlite]",),
     ),
