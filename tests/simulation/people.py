@@ -157,8 +157,17 @@ class People:
         return acted
 
     def _asked(self, person: Person) -> list[Question]:
+        """Return the links that a customer may follow.
+
+        Who connects one app twice follows the latest: a link that was withdrawn, for an onboarding that was cancelled
+        or stands still, would connect the one in place of the other, and nobody could tell (contract, 12).
+        """
         user = self._alloy.account.find_user(person.username)
-        return [one for one in self._alloy.world.desk.issued if user is not None and one.user_id == user.user_id]
+        issued = self._alloy.world.desk.issued
+        asked = [one for one in issued if user is not None and one.user_id == user.user_id]
+        if not person.connects_one_app_twice:
+            return asked
+        return list({one.connector: one for one in sorted(asked, key=issued.__getitem__)}.values())
 
     def _press(self, person: Person, question: Question, *, grants: bool) -> bool:
         """Open the page of a link and press one of its buttons, if the link still works."""
