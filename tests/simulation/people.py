@@ -159,14 +159,19 @@ class People:
     def _asked(self, person: Person) -> list[Question]:
         """Return the links that a customer may follow.
 
-        Who connects one app twice follows the latest: a link that was withdrawn, for an onboarding that was cancelled
-        or stands still, would connect the one in place of the other, and nobody could tell (contract, 12).
+        Who connects one app twice follows the latest, if it is waited for: a link that was withdrawn, for one that was
+        cancelled or stands still, would connect it in place of the other, and nobody could tell (contract, 12).
         """
         user = self._alloy.account.find_user(person.username)
         issued = self._alloy.world.desk.issued
         asked = [one for one in issued if user is not None and one.user_id == user.user_id]
         if not person.connects_one_app_twice:
             return asked
+        if not any(
+            entry.username == person.username and entry.reason == Reason.awaiting_consent and entry.link_issued_at
+            for entry in self._books.entries.values()
+        ):
+            return []
         return list({one.connector: one for one in sorted(asked, key=issued.__getitem__)}.values())
 
     def _press(self, person: Person, question: Question, *, grants: bool) -> bool:
