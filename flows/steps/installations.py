@@ -10,7 +10,7 @@ from datetime import datetime
 from flows.alloy.answers import Installation
 from flows.steps.attempt import Attempt, Evidence
 from flows.steps.rule import Again, Change, carry_out
-from states.failures import Effect, Rejected, Transient
+from states.failures import Effect, Failure, Rejected, Transient
 from states.holds import Reason
 from store.records import Record
 from store.views import retries_for
@@ -68,9 +68,13 @@ async def _refuse_what_was_there(attempt: Attempt, installation_id: str) -> None
     Where Alloy lists no installations this cannot be known.
     """
     record = attempt.record
-    listed = await attempt.resources.alloy.find_installations(
-        _known(record.alloy_user_id), _known(record.integration_id)
-    )
+    alloy = attempt.resources.alloy
+    try:
+        listed = await alloy.find_installations(_known(record.alloy_user_id), _known(record.integration_id))
+    except Failure as failure:  # it is the look that did nothing: the start before it may have begun one
+        raise Transient(
+            Reason.unknown_outcome, f"what was started cannot be looked at: {failure.sentence}", effect=Effect.unknown
+        ) from failure
     for one in listed or ():
         if (
             one.installation_id == installation_id

@@ -717,6 +717,21 @@ async def test_where_alloy_hands_out_the_installation_of_before_us_with_another_
         assert held(world.story()) == (Stage.authed, HoldKind.operator, Reason.installation_conflict)
 
 
+async def test_a_start_is_not_forgotten_though_what_it_handed_out_cannot_be_looked_at(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with World(database_url, tmp_path, knobs=Knobs(installations_resource=True)) as world:
+        await _wanted_once_more(world)
+        world.sandbox.faults.add(Fault(kind="429", route="list_installations", retry_after_s=600))
+
+        await world.run_to_the_end()
+
+        told = world.story()
+        outcomes = [one.outcome for one in told.intents if one.trigger is Trigger.start_installation]
+        assert Reason.unknown_outcome in {event.reason for event in told.history}
+        assert Closing.nothing not in outcomes, "what was started would be listed nowhere"
+
+
 @pytest.mark.parametrize("recomplete", ["400", "409"])
 async def test_where_it_was_installed_before_us_a_second_completion_that_is_refused_is_a_conflict(
     database_url: str, tmp_path: Path, recomplete: Literal["400", "409"]
