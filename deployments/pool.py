@@ -109,9 +109,10 @@ async def _ensure_pool(name: str) -> bool:
 
 
 def _limit(known: "DeploymentResponse | None") -> int:
-    if known is None or known.work_pool_name is None or known.global_concurrency_limit is None:
+    if known is None or known.work_pool_name is None:
         return 1
-    return known.global_concurrency_limit.limit
+    at_once: int = known.parameters.get("at_once", 1)
+    return at_once
 
 
 async def _delete_schedules(known: "DeploymentResponse", *, beyond: Iterable[str]) -> None:

@@ -29,8 +29,8 @@ class Deployment:
     entrypoint: str
     description: str
     cron: str | None = None
-    most_at_once: int | None = None
-    """A run that would be one too many is cancelled, not queued: a queue of resumes has nothing left to do.
+    at_once: int | None = None
+    """So many of its runs may be at work at once, which its flow is told: one too many ends, with nothing to do.
 
     Workers of a pool may be told to run more of them at once, which share the work.
     """
@@ -43,15 +43,14 @@ DEPLOYMENTS: tuple[Deployment, ...] = (
         name="every-five-minutes",
         entrypoint="flows.onboard.resume_onboardings",
         cron="*/5 * * * *",
-        most_at_once=1,
+        at_once=1,
         tags=("onboarding", "scheduled"),
         description="""\
 Goes on with **whatever is due**, of all batches: retries, looks for consents and for answers, and what a worker that
 died still held.
 
 Runs every five minutes: one at a time, or as many side by side as `onboard deploy --runs` was told, which share the
-work. A run shown as *Cancelled, deployment concurrency limit reached* found enough of them still at work, and one shown
-as *Not needed* had waited until another had done it all; nothing is lost by either.
+work. A run shown as *Not needed* found enough others at work on all of it; nothing is lost by that.
 
 Run it by hand to resume at once, or with `batch` to resume one list only.
 """,
@@ -97,21 +96,16 @@ def to_runner_deployment(
     What somebody paused in Prefect's pages, as ``known`` shows, stays paused: registering would otherwise switch it on
     again. Raises ImportError or AttributeError when the entrypoint does not lead to a flow.
     """
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.deployments.runner import RunnerDeployment
     from prefect.types.entrypoint import EntrypointType
 
-    scheduled = pool is not None and deployment.cron is not None
-    limit = pool.runs if pool is not None and scheduled else deployment.most_at_once
+    at_once = deployment.at_once if pool is None or deployment.at_once is None else pool.runs
     return RunnerDeployment.from_flow(
         _flow(deployment),
         name=deployment.name,
         description=deployment.description,
         schedules=_schedules(deployment, runs=pool.runs if pool is not None else 1, known=known),
-        concurrency_limit=None
-        if limit is None
-        else ConcurrencyLimitConfig(limit=limit, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
-        parameters=dict(deployment.parameters),
+        parameters={**deployment.parameters, **({} if at_once is None else {"at_once": at_once})},
         tags=list(deployment.tags),
         paused=known is not None and known.paused,
         work_pool_name=pool.name if pool is not None else None,

@@ -14,9 +14,10 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from sqlalchemy import Engine
 
+from flows.at_work import at_work, is_one_too_many
 from flows.garbage import calm_collector
 from flows.loop import Driven, Loop
-from flows.overdue import cancel_overdue
+from flows.overdue import NOT_NEEDED, cancel_overdue
 from flows.receive import ListRefused, receive_customer, receive_list
 from flows.resources import RESOURCES, Resources, open_resources
 from flows.settings import Settings
@@ -26,7 +27,6 @@ from flows.tasks import run_task
 from states.failures import Halted
 from store.pausing import go_on
 from store.records import Page, Scope
-from store.runs import begin_run, update_run
 from store.standstill import paused_batches, quarantined_cohorts
 from store.views import NotFound, find_batch, find_customer
 
@@ -77,11 +77,12 @@ async def onboard_customers(list_path: str | None = None, batch: str | None = No
 
 
 @flow(name="resume-onboardings", flow_run_name=_run_name, retries=0, persist_result=False)
-async def resume_onboardings(batch: str | None = None) -> State[None]:
+async def resume_onboardings(batch: str | None = None, at_once: int | None = None) -> State[None]:
     """Go on with whatever is due, of one batch or of all: retries, consents, answers, what a dead worker held.
 
     Args:
         batch: only this batch; if it is paused, it goes on.
+        at_once: so many runs over all batches are enough; one that would be one more ends at once.
     """
 
     async def prepare(resources: Resources) -> Scope:
@@ -91,8 +92,10 @@ async def resume_onboardings(batch: str | None = None) -> State[None]:
         await resources.in_thread(go_on, resources.engine, scope.batch_id, resources.clock.now())
         return scope
 
-    state = await _run(prepare)
-    if state.is_completed() and batch is None:
+    if batch is not None:
+        return await _run(prepare)
+    state = await _run(prepare, at_once)
+    if state.is_completed():
         await cancel_overdue(before=datetime.now(UTC))
     return state
 
@@ -114,11 +117,11 @@ async def onboard_customer(username: str, integration: str, full_name: str = "")
     return await _run(prepare)
 
 
-async def _run(prepare: Callable[[Resources], Awaitable[Scope]]) -> State[None]:
+async def _run(prepare: Callable[[Resources], Awaitable[Scope]], at_once: int | None = None) -> State[None]:
     """Run the flow, and let whoever watches know how it ended."""
     watcher = WATCHER.get() or Watcher()
     try:
-        state = await _outcome(prepare)
+        state = await _outcome(prepare, at_once)
     except Exception as failure:
         watcher.ended = failure
         raise
@@ -130,13 +133,13 @@ async def _run(prepare: Callable[[Resources], Awaitable[Scope]]) -> State[None]:
             watcher.on_end()
 
 
-async def _outcome(prepare: Callable[[Resources], Awaitable[Scope]]) -> State[None]:
+async def _outcome(prepare: Callable[[Resources], Awaitable[Scope]], at_once: int | None) -> State[None]:
     """Open the resources, find out what is to be moved, and move it; what keeps us from it becomes a named state."""
     try:
         async with open_resources(Settings()) as resources:
             token = RESOURCES.set(resources)
             try:
-                return await _drive(resources, await prepare(resources))
+                return await _drive(resources, await prepare(resources), at_once)
             finally:
                 RESOURCES.reset(token)
     except Halted as halted:
@@ -147,7 +150,7 @@ async def _outcome(prepare: Callable[[Resources], Awaitable[Scope]]) -> State[No
         return Failed(name="Not found", message=str(missing))
 
 
-async def _drive(resources: Resources, scope: Scope) -> State[None]:
+async def _drive(resources: Resources, scope: Scope, at_once: int | None) -> State[None]:
     watcher = WATCHER.get() or Watcher()
     signals: AbstractContextManager[None] = nullcontext()
     if watcher.on_stop is not None:
@@ -161,16 +164,17 @@ async def _drive(resources: Resources, scope: Scope) -> State[None]:
             watcher.on_page(tally)
         return tally
 
-    run_id = await resources.in_thread(begin_run, resources.engine, scope, resources.clock.now())
     loop = Loop(resources, scope, move_page)
-    try:
-        with signals, calm_collector():
-            driven = await loop.run()
-    finally:
-        watcher.calls, watcher.task_runs, watcher.driven = resources.alloy.calls, loop.driven.pages, loop.driven
-        await resources.in_thread(
-            update_run, resources.engine, run_id, calls=resources.alloy.calls, seconds=loop.driven.seconds
-        )
+    async with at_work(resources, scope, lambda: loop.driven.seconds) as run_id:
+        if at_once is not None:
+            if await is_one_too_many(resources, run_id, at_once):
+                return Cancelled(name=NOT_NEEDED, message="Enough other runs go on with all that is due.")
+            await cancel_overdue(before=datetime.now(UTC), keep=at_once - 1)
+        try:
+            with signals, calm_collector():
+                driven = await loop.run()
+        finally:
+            watcher.calls, watcher.task_runs, watcher.driven = resources.alloy.calls, loop.driven.pages, loop.driven
     if driven.interrupted:
         return Cancelled(name="Interrupted", message=describe(driven.tally))
     held_back = await resources.in_thread(_held_back, resources.engine, scope.batch_id)

@@ -1,4 +1,4 @@
-"""Runs that waited for a worker until another run had done what they were for: cancelled, instead of run for nothing.
+"""Runs that wait for a worker while others do what they are for: cancelled, instead of run for nothing.
 
 Prefect schedules a resume every five minutes whether or not anybody has time for it. Where all workers were busy for an
 hour, or away for a day, they would come back to hundreds of runs that find nothing to do, a dozen seconds each.
@@ -17,25 +17,30 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.runtime import deployment
 from prefect.states import Cancelled
+
+NOT_NEEDED = "Not needed"
+"""What the state of a run is called that others made needless."""
 
 _AT_ONCE = 200
 
 
-async def cancel_overdue(*, before: datetime) -> None:
+async def cancel_overdue(*, before: datetime, keep: int = 0) -> None:
     """Cancel the runs of this run's own deployment that should have started by ``before`` and were for everything.
 
-    Whatever was due by then has been gone on with. A run for one batch is kept: it may let a paused batch go on.
+    Whatever was due by then has been gone on with, or is by this run and the latest ``keep`` of them. A run for one
+    batch is kept: it may let a paused batch go on.
     """
     if deployment.id is None:
         return
     # Prefect shows, our database decides: a run that stays is only one that finds nothing to do.
     with suppress(Exception):
         async with get_client() as client:
-            for run in await _overdue(client, before):
-                if run.parameters.get("batch") is None:
-                    await client.set_flow_run_state(run.id, Cancelled(name="Not needed", message=_MESSAGE))
+            for_everything = [run for run in await _overdue(client, before) if run.parameters.get("batch") is None]
+            for run in for_everything[keep:]:
+                await client.set_flow_run_state(run.id, Cancelled(name=NOT_NEEDED, message=_MESSAGE))
 
 
 async def _overdue(client: PrefectClient, before: datetime) -> list[FlowRun]:
@@ -45,8 +50,9 @@ async def _overdue(client: PrefectClient, before: datetime) -> list[FlowRun]:
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
             expected_start_time=FlowRunFilterExpectedStartTime(before_=before),
         ),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         limit=_AT_ONCE,
     )
 
 
-_MESSAGE = "It waited for a worker until another run had gone on with all that was due."
+_MESSAGE = "It waited for a worker while another run went on with all that was due."

@@ -355,6 +355,12 @@ class Run(SQLModel, table=True):
     started_at: datetime
     calls: int = 0
     seconds: float = 0.0
+    worker: str | None = None
+    sweeping: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """It goes on with whatever is due, of all batches."""
+    seen_at: datetime | None = None
+    """When it was last known to be at work."""
+    ended_at: datetime | None = Field(default=None, index=True)
 
 
 def _table(model: type[SQLModel]) -> Table:

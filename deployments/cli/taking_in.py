@@ -116,8 +116,9 @@ def _count_calls(resources: "Resources", batch_id: int) -> None:
     from store.records import Scope
     from store.runs import begin_run, update_run
 
-    run_id = begin_run(resources.engine, Scope(batch_id=batch_id), resources.clock.now())
-    update_run(resources.engine, run_id, calls=resources.alloy.calls, seconds=0.0)
+    now = resources.clock.now()
+    run_id = begin_run(resources.engine, Scope(batch_id=batch_id), now, worker=resources.worker)
+    update_run(resources.engine, run_id, now, calls=resources.alloy.calls, seconds=0.0, ended=True)
 
 
 async def _refused(resources: "Resources", handed: Handed, refusal: "ListRefused") -> Refused:

@@ -11,7 +11,7 @@ TWICE_A_DAY = Deployment(
     entrypoint="example_flows.greet",
     description="Says **hello**.",
     cron="0 6,18 * * *",
-    most_at_once=1,
+    at_once=1,
     parameters={"name": "Ada"},
     tags=("greeting",),
 )
@@ -19,7 +19,9 @@ TWICE_A_DAY = Deployment(
 
 @pytest.fixture
 def _example_flows(tmp_path, monkeypatch):
-    (tmp_path / "example_flows.py").write_text("from prefect import flow\n\n@flow\ndef greet(name: str): ...\n")
+    (tmp_path / "example_flows.py").write_text(
+        "from prefect import flow\n\n@flow\ndef greet(name: str, at_once: int): ...\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
 
 
@@ -29,20 +31,14 @@ def test_a_deployment_names_its_flow_by_module_path():
 
     assert prepared.entrypoint == "example_flows.greet"
     assert prepared.full_name == "greet/twice-a-day"
-    assert prepared.parameters == {"name": "Ada"}
+    assert prepared.parameters == {"name": "Ada", "at_once": 1}
     assert prepared.tags == ["greeting"]
     assert prepared.description == "Says **hello**."
 
 
 @pytest.mark.usefixtures("_example_flows")
-def test_a_run_too_many_is_cancelled_instead_of_queued():
-    from prefect.client.schemas.objects import ConcurrencyLimitStrategy
-
-    prepared = to_runner_deployment(TWICE_A_DAY)
-
-    assert prepared.concurrency_limit == 1
-    assert prepared.concurrency_options is not None
-    assert prepared.concurrency_options.collision_strategy is ConcurrencyLimitStrategy.CANCEL_NEW
+def test_prefect_is_not_asked_to_count_who_is_at_work_because_it_forgets_when_it_is_started_again():
+    assert to_runner_deployment(TWICE_A_DAY).concurrency_limit is None
 
 
 @pytest.mark.usefixtures("_example_flows")
@@ -54,12 +50,12 @@ def test_a_schedule_can_be_known_again_by_its_slug():
 
 
 @pytest.mark.usefixtures("_example_flows")
-def test_in_a_pool_there_is_a_schedule_for_each_of_the_runs_that_share_the_work_and_no_more_run_at_once():
+def test_in_a_pool_there_is_a_schedule_for_each_of_the_runs_that_share_the_work_and_they_know_how_many_they_are():
     prepared = to_runner_deployment(TWICE_A_DAY, pool=Pool("ours", runs=3))
 
     assert prepared.schedules is not None
     assert [schedule.slug for schedule in prepared.schedules] == ["twice-a-day", "twice-a-day-2", "twice-a-day-3"]
-    assert prepared.concurrency_limit == 3
+    assert prepared.parameters == {"name": "Ada", "at_once": 3}
     assert prepared.work_pool_name == "ours"
 
 
@@ -76,7 +72,7 @@ def test_the_names_of_the_deployments_differ_and_only_resuming_starts_by_itself(
     assert [deployment.entrypoint for deployment in DEPLOYMENTS if deployment.cron] == [
         "flows.onboard.resume_onboardings"
     ]
-    assert all(deployment.most_at_once == 1 for deployment in DEPLOYMENTS if deployment.cron)
+    assert all(deployment.at_once == 1 for deployment in DEPLOYMENTS if deployment.cron)
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment.name)

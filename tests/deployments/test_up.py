@@ -36,7 +36,7 @@ from pathlib import Path
 from deployments.schedules import Deployment
 from deployments.up import up
 
-OURS = Deployment("every-hour", "written_flows.write_down", "**Ours**", cron="0 * * * *", most_at_once=1)
+OURS = Deployment("every-hour", "written_flows.write_down", "**Ours**", cron="0 * * * *")
 try:
     up(Path(sys.argv[1]), port=int(sys.argv[2]), say=lambda line: print(line, flush=True), deployments=[OURS])
 except KeyboardInterrupt:
@@ -131,7 +131,6 @@ def what_was_registered(client: "SyncPrefectClient") -> list[dict[str, object]]:
         "status": True,
         "pull_steps": True,  # for workers; Prefect creates them as [] and updates them to None
         "schedules": {"__all__": {"updated"}},
-        "global_concurrency_limit": {"updated", "active_slots"},
     }
     return [deployment.model_dump(mode="json", exclude=noted) for deployment in client.read_deployments()]
 

@@ -1,6 +1,7 @@
 """The three flows on a real Prefect server, started as a deployment starts them: with parameters, and nothing else."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from prefect.client.schemas.objects import State
 from deployments.prefect_server import shared_prefect_server
 from deployments.sandbox.knobs import Knobs
 from deployments.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+from store.engine import make_engine
+from store.records import Scope
+from store.runs import begin_run, update_run
 
 pytestmark = pytest.mark.prefect
 
@@ -90,3 +94,20 @@ async def test_without_a_key_the_run_says_what_to_set(alloy: Sandbox, monkeypatc
     state = await resume_onboardings(return_state=True)
 
     assert (state.name, "ALLOY_API_KEY" in (state.message or "")) == ("Halted", True)
+
+
+async def test_a_run_over_everything_that_would_be_one_too_many_is_not_needed(alloy: Sandbox, tmp_path: Path) -> None:
+    from flows.onboard import resume_onboardings
+
+    assert (await resume_onboardings(at_once=1, return_state=True)).is_completed()
+    engine = make_engine(f"sqlite:///{tmp_path / 'onboard.db'}")
+    other = begin_run(engine, Scope(), datetime.now(UTC), worker="another")
+
+    crowded = await resume_onboardings(at_once=1, return_state=True)
+    shared = await resume_onboardings(at_once=2, return_state=True)
+    update_run(engine, other, datetime.now(UTC), calls=0, seconds=0.0, ended=True)
+    alone = await resume_onboardings(at_once=1, return_state=True)
+    engine.dispose()
+
+    assert (crowded.name, crowded.is_cancelled()) == ("Not needed", True)
+    assert (shared.is_completed(), alone.is_completed()) == (True, True)

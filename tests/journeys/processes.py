@@ -5,12 +5,16 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+
+import stamina
 
 from deployments.sandbox.control import SandboxControl
 from tests.journeys.people import API_KEY
@@ -110,6 +114,11 @@ class Onboard:
                 one.kill()
 
 
+def _is_busy(failure: Exception) -> bool:
+    """Tell whether Prefect's server was kept from its SQLite by itself; its own client asks again as well."""
+    return isinstance(failure, urllib.error.HTTPError) and failure.code == HTTPStatus.SERVICE_UNAVAILABLE
+
+
 @dataclass(frozen=True)
 class Prefect:
     """A Prefect server: its address for clients, and the folder in which it keeps everything."""
@@ -119,19 +128,19 @@ class Prefect:
 
     def ask(self, path: str, **question: object) -> Any:
         """Return what its REST API answers."""
-        request = urllib.request.Request(  # noqa: S310 - our own server
-            f"{self.api_url}/{path}", json.dumps(question).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            return json.load(answer)
+        return self._call("POST", path, question)
 
     def patch(self, path: str, **change: object) -> None:
         """Change something as Prefect's pages do."""
+        self._call("PATCH", path, change)
+
+    @stamina.retry(on=_is_busy, attempts=10)
+    def _call(self, method: str, path: str, body: Mapping[str, object]) -> Any:
         request = urllib.request.Request(  # noqa: S310 - our own server
-            f"{self.api_url}/{path}", json.dumps(change).encode(), {"Content-Type": "application/json"}, method="PATCH"
+            f"{self.api_url}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
         )
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30):
-            pass
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            return json.loads(answer.read() or b"null")
 
     def flow_runs(self, name: str) -> list[dict[str, Any]]:
         """Return the flow runs of this name."""

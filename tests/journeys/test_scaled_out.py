@@ -83,11 +83,12 @@ def test_two_workers_share_a_list_with_whoever_took_it_in_and_one_that_is_ended_
             "ONBOARD_SECRET_KEY": Fernet.generate_key().decode(),
             "ALLOY_CONCURRENCY": "4",
         }
-        assert onboard("deploy", "--runs", "2", "--start").code == 0
+        assert onboard("deploy", "--runs", "2").code == 0
         switch_off_schedules(prefect)
-        start_by_hand(prefect, 2)
         alloy.turn(latency_ms=1500)
         one, two = machine(onboard, "one"), machine(onboard, "two")
+        start_by_hand(prefect, 2)
+        assert onboard("deploy", "--start").code == 0
         run = onboard.start("run", "list.csv", "--json")
         until(lambda: len(workers(database_url)) == 3, run)
 
@@ -101,11 +102,11 @@ def test_two_workers_share_a_list_with_whoever_took_it_in_and_one_that_is_ended_
 
         assert (ended_early.code, ended.code, ended_late.code) == (0, 0, 0), ended.err
         came_to = states(prefect)
-        assert came_to.total() == 4
+        assert came_to.total() >= 4
         assert came_to["Interrupted"] == 1
-        # Who found no worker until nothing was left to do is not needed; who found both places taken, Prefect cancels.
-        assert set(came_to) <= {"Interrupted", "COMPLETED", "Not needed", "Cancelled"}
-        assert came_to["COMPLETED"] >= 1
+        # Who found no worker until nothing was left to do is not needed.
+        assert set(came_to) <= {"Interrupted", "COMPLETED", "Not needed"}
+        assert came_to["COMPLETED"] >= 1, came_to
         assert ended.json["stages"]["completed"] == len(listed)
         assert_exactly_once(alloy.ledger(), listed, database_url)
         assert_not_told(ended_early, ended, ended_late)
@@ -147,22 +148,22 @@ def deployed(prefect: Prefect) -> list[dict[str, Any]]:
         for schedule in one["schedules"]:
             del schedule["updated"]
         one["schedules"].sort(key=lambda schedule: str(schedule["slug"]))
-        if one["global_concurrency_limit"] is not None:
-            del one["global_concurrency_limit"]["updated"], one["global_concurrency_limit"]["active_slots"]
     return sorted(found, key=lambda one: str(one["name"]))
 
 
 def runs_at_once(found: list[dict[str, Any]]) -> tuple[int, int]:
     """How many runs are scheduled for the same time, and how many of them may be at work."""
     [resuming] = [one for one in found if one["name"] == RESUMING]
-    assert resuming["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
-    return len(resuming["schedules"]), resuming["global_concurrency_limit"]["limit"]
+    return len(resuming["schedules"]), resuming["parameters"]["at_once"]
 
 
 def states(prefect: Prefect) -> Counter[str]:
-    """How the runs stand that somebody started by hand."""
+    """How the runs stand, less those that a schedule has only planned.
+
+    Its scheduler may have been at it when schedules were switched off: such a run takes its turn as any other.
+    """
     return Counter(
         run["state_name"] if run["state_type"] == "CANCELLED" else run["state_type"]
         for run in prefect.ask("flow_runs/filter", flow_runs={"deployment_id": {"is_null_": False}})
-        if not run["auto_scheduled"]
+        if not (run["auto_scheduled"] and run["state_type"] == "SCHEDULED")
     )

@@ -32,7 +32,7 @@ from store.models import BATCH, HISTORY, INTENT, ONBOARDING
 from store.outages import is_passing, outlasting_outages
 from store.pausing import go_on
 from store.records import Record, Scope
-from store.runs import begin_run, update_run
+from store.runs import begin_run, count_sweeps_before, update_run
 from store.work import record_group
 from store.writes import Begin, Held, LeaseLost, Moved
 from tests.store.conftest import LEASE, Add
@@ -152,7 +152,8 @@ SHOPIFY = CatalogueEntry.of("a" * 24, "Shopify", ["shopify"])
         lambda engine, _: load_capabilities(engine, "host"),
         lambda engine, _: save_capabilities(engine, "host", {}),
         lambda engine, now: begin_run(engine, Scope(), now),
-        lambda engine, _: update_run(engine, 1, calls=1, seconds=1.0),
+        lambda engine, now: update_run(engine, 1, now, calls=1, seconds=1.0),
+        lambda engine, now: count_sweeps_before(engine, 1, "us", seen_since=now),
         lambda engine, now: go_on(engine, 1, now),
         lambda engine, now: cancel(engine, Chosen(), by="ops", now=now),
         lambda engine, now: redrive(engine, Chosen(), by="ops", now=now),
@@ -162,6 +163,7 @@ SHOPIFY = CatalogueEntry.of("a" * 24, "Shopify", ["shopify"])
     ],
     ids=[
         "load", "save_integrations", "save_app", "load_capabilities", "save_capabilities", "begin_run", "update_run",
+        "count_sweeps_before",
         "go_on", "cancel", "redrive", "renew_links", "answer", "erase",
     ],
 )  # fmt: skip

@@ -62,7 +62,7 @@ async def make(home: Path) -> Fixture:
             world.sandbox.faults.clear()
         keep_a_pace(world)
         run = begin_run(world.engine, Scope(), BEGINS)
-        update_run(world.engine, run, calls=world.sandbox.requests.total, seconds=60.0)
+        update_run(world.engine, run, BEGINS, calls=world.sandbox.requests.total, seconds=60.0, ended=True)
         return Fixture(
             schema=known_revisions()[-1],
             made_at=world.clock.now().isoformat(),
