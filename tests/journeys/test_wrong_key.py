@@ -33,6 +33,7 @@ def test_a_list_is_not_even_taken_in_with_a_wrong_key(onboard: Onboard, alloy: S
     assert_one_clear_line(ended)
     assert len(ended.err.splitlines()) == 1
     assert (alloy.ledger().users, onboard("status", "--json").json["total"]) == (0, 0)
+    assert onboard("run", "list.csv").code == 0, "with the right key the same list is taken in"
     assert secrets_in(onboard.home, prefect.folder) == []
 
 
