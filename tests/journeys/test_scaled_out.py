@@ -55,6 +55,19 @@ def test_deploying_again_changes_nothing_and_only_the_number_of_runs_when_told_s
     assert {one["slug"]: one["active"] for one in resuming["schedules"]} == {RESUMING: False, f"{RESUMING}-2": True}
 
 
+def test_deploying_takes_away_the_limit_of_prefect_that_earlier_versions_set(onboard: Onboard, prefect: Prefect):
+    onboard("deploy")
+    [resuming] = [one for one in deployed(prefect) if one["name"] == RESUMING]
+    prefect.patch(f"deployments/{resuming['id']}", concurrency_limit=1)
+    [limited] = [one for one in deployed(prefect) if one["name"] == RESUMING]
+    assert limited["global_concurrency_limit"] is not None
+
+    onboard("deploy")
+
+    [resuming] = [one for one in deployed(prefect) if one["name"] == RESUMING]
+    assert resuming["global_concurrency_limit"] is None
+
+
 def test_what_a_work_pool_runs_is_not_taken_out_of_it_by_up(onboard: Onboard, prefect: Prefect):
     onboard("deploy")
 
