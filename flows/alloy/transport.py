@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Self
+from urllib.parse import urlencode
 
 import aiohttp
 import httpx
@@ -66,6 +67,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
         )
+        # A client has two sets of headers, with a body and without. Not kept by the module: the key is among them.
+        self._as_text = lru_cache(maxsize=8)(_as_text)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and read its whole answer."""
@@ -73,7 +76,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             async with self._session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
-                headers=request.headers.multi_items(),
+                headers=self._as_text(tuple(request.headers.raw)),
                 data=request.content or None,
                 allow_redirects=False,
             ) as answer:
@@ -86,6 +89,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close every connection."""
         await self._session.close()
+
+
+def _as_text(headers: tuple[tuple[bytes, bytes], ...]) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
 
 def _mapped(error: Exception) -> httpx.TransportError:
@@ -137,17 +144,15 @@ class Channel:
         self._transport = transport
         self._base_url = base_url
         self._key = api_key
-        # Raw pairs: httpx would read and copy anything else anew for every request.
-        self._headers = [
-            (name.encode(), value.encode())
-            for name, value in {
+        self._headers = httpx.Headers(
+            {
                 "Authorization": f"Bearer {api_key.get_secret_value()}",
                 "Accept": "application/json",
                 "User-Agent": "headless-onboarding",
                 **headers,
-            }.items()
-        ]
-        self._headers_with_body = [*self._headers, (b"Content-Type", b"application/json")]
+            }
+        )
+        self._headers_with_body = httpx.Headers({**self._headers, "Content-Type": "application/json"})
         self._slots = asyncio.Semaphore(concurrency)
         self._permits = asyncio.Semaphore(PERMITS_PER_SLOT * concurrency)
         self._deadline = deadline
@@ -267,13 +272,16 @@ class Channel:
         return response
 
     def _request(self, call: Call) -> httpx.Request:
-        url = _url(self._base_url + call.path)
-        if call.query:
-            url = url.copy_merge_params(httpx.QueryParams(call.query))
-        if call.body is None:
-            return httpx.Request(call.method, url, headers=self._headers)
-        content = json.dumps(call.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        return httpx.Request(call.method, url, headers=self._headers_with_body, content=content)
+        address = self._base_url + call.path
+        url = httpx.URL(f"{address}?{urlencode(call.query)}") if call.query else _url(address)
+        headers, content = self._headers, b""
+        if call.body is not None:
+            headers = self._headers_with_body
+            content = json.dumps(call.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        # Of a stream httpx works out no Host and no length, which the connection below does anyhow.
+        request = httpx.Request(call.method, url, headers=headers, stream=httpx.ByteStream(content))
+        request.read()
+        return request
 
     def _judged(self, call: Call, error: httpx.HTTPError) -> Failure:
         failure = lost(call, type(error).__name__, str(error))
