@@ -22,6 +22,7 @@ class InHand:
     """What this worker has in hand, and what it has room for; ``clock`` tells seconds."""
 
     def __init__(self, concurrency: int, clock: Callable[[], float]) -> None:
+        self._calls = concurrency
         self._least, self._most = LEAST_PER_CALL * concurrency, MOST_PER_CALL * concurrency
         self._clock = clock
         self._begun = 0
@@ -46,3 +47,7 @@ class InHand:
     def is_ample(self, unfinished: int, per_second: float) -> bool:
         """Tell whether more than ``per_second`` were moved of late, and what is in hand keeps all calls in flight."""
         return self._moved_per_second > per_second and unfinished >= self._least
+
+    def is_short(self, unfinished: int) -> bool:
+        """Tell whether what is in hand is too little for all the calls that may be in flight."""
+        return unfinished < self._calls

@@ -108,7 +108,8 @@ class Loop:
         room = self._in_hand.room(unfinished)
         # While Alloy asks everybody to wait, what is claimed would only be given back.
         in_bulk = self._in_hand.is_ample(unfinished, TASK_RUNS_PER_SECOND)
-        size = self._budget.size(room, in_bulk=in_bulk) if paused <= 0 else 0
+        idle = self._in_hand.is_short(unfinished)
+        size = self._budget.size(room, in_bulk=in_bulk, idle=idle) if paused <= 0 else 0
         if size > 0:
             claimed = await resources.in_thread(
                 claim,

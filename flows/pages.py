@@ -6,8 +6,9 @@ one the budget stays ample where Alloy is slow or limited, and every customer's 
 own; where Alloy is fast it runs low, a page takes what there is room for, and pages become as large as they must be.
 
 Once more records are moved a second than could be shown one by one, nobody looks at single customers' task runs any
-more, and each of them costs as much as several calls of Alloy, here and in Prefect's server. So then they are few,
-unless the worker has hardly anything in hand: it must not wait for leave to begin a page.
+more, and each of them costs as much as several calls of Alloy, here and in Prefect's server. So then they are few.
+But no worker with calls to spare waits for leave to begin a page: it begins one with all there is room for, and that
+comes out of the budget's future.
 """
 
 from collections.abc import Callable
@@ -22,12 +23,13 @@ SHORT_LIST = 40
 
 _SAVED_SHORT = 250.0
 _SAVED_LONG = 50.0
+_MOST_OWED = 20.0
 
 
 class PageSizes(Protocol):
     """What decides how many records a page takes."""
 
-    def size(self, room: int, *, in_bulk: bool) -> int:
+    def size(self, room: int, *, in_bulk: bool, idle: bool) -> int:
         """Return how many records the next page should take of the ``room`` there is; 0 to wait."""
 
     def spend(self) -> None:
@@ -47,15 +49,18 @@ class PageBudget:
         self._most = self._left = _SAVED_SHORT if self._short else _SAVED_LONG
         self._at = clock()
 
-    def size(self, room: int, *, in_bulk: bool) -> int:
+    def size(self, room: int, *, in_bulk: bool, idle: bool) -> int:
         """Return how many records the next page should take of the ``room`` there is; 0 to wait for the budget.
 
-        ``in_bulk``: more is moved than could be shown one by one, and there is enough in hand.
+        ``in_bulk``: more is moved than could be shown one by one, and there is enough in hand. ``idle``: there is not
+        even enough in hand for the calls that may be in flight.
         """
         self._refill(IN_BULK_PER_SECOND if in_bulk else TASK_RUNS_PER_SECOND)
-        if room <= 0 or self._left < 1:
+        if room <= 0:
             return 0
-        return 1 if self._short else ceil(room / self._left)
+        if self._left >= 1:
+            return 1 if self._short else ceil(room / self._left)
+        return room if idle and self._left > -_MOST_OWED else 0
 
     def spend(self) -> None:
         """Note that a task run was begun."""

@@ -79,3 +79,9 @@ def test_who_has_hardly_anything_in_hand_has_no_plenty_however_quick():
     work.moves(1000)
 
     assert not work.in_hand.is_ample(LEAST - 1, per_second=10)
+
+
+def test_what_is_too_little_for_all_calls_at_once_is_known_as_short():
+    in_hand = Work().in_hand
+
+    assert (in_hand.is_short(CONCURRENCY - 1), in_hand.is_short(CONCURRENCY)) == (True, False)

@@ -9,7 +9,7 @@ class WholePages:
     def __init__(self, due: int, clock: Callable[[], float]) -> None:
         """Take what a budget is made of."""
 
-    def size(self, room: int, *, in_bulk: bool) -> int:
+    def size(self, room: int, *, in_bulk: bool, idle: bool) -> int:
         return max(room, 0)
 
     def spend(self) -> None:
