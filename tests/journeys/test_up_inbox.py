@@ -1,4 +1,4 @@
-"""``onboard up`` in an empty folder, and a list dropped where it says: the first customers are completed by themselves."""
+"""``onboard up`` in an empty folder, and a list dropped where it says: its customers are completed by themselves."""
 
 import signal
 import socket
