@@ -29,6 +29,8 @@ class Deployment:
     entrypoint: str
     description: str
     cron: str | None = None
+    cron_setting: str | None = None
+    """The setting that says when it runs, in place of ``cron``."""
     at_once: int | None = None
     """So many of its runs may be at work at once, which its flow is told: one too many ends, with nothing to do.
 
@@ -37,6 +39,17 @@ class Deployment:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
 
+
+NOTE_ALERT = Deployment(
+    name="note-alert",
+    entrypoint="flows.alerts.note_alert",
+    tags=("onboarding", "alert"),
+    description="""\
+Shows **an alert** in Prefect: as the state and the log of a run, and as the artifact `onboarding-alerts`.
+
+Prefect's automations run it as long as `ONBOARD_ALERT_BLOCK` names no notification block.
+""",
+)
 
 DEPLOYMENTS: tuple[Deployment, ...] = (
     Deployment(
@@ -77,6 +90,29 @@ For an app that asks for an API key or other auth values use a list: parameters 
 page.
 """,
     ),
+    Deployment(
+        name="inbox",
+        entrypoint="flows.inbox.take_in_inbox",
+        cron_setting="onboard_inbox_cron",
+        tags=("onboarding", "scheduled"),
+        description="""\
+Takes in **the lists that were dropped in the inbox**, each version of a list once, and onboards everybody on them.
+
+The inbox is the folder or the URL that `ONBOARD_INBOX` names. A list that is refused is named in the artifact
+`onboarding-inbox`, and its faults stand in a file beside it. Lists are never moved, changed or deleted.
+""",
+    ),
+    Deployment(
+        name="tidy-up",
+        entrypoint="flows.tidying.tidy_prefect",
+        cron="30 3 * * *",
+        tags=("onboarding", "scheduled"),
+        description="""\
+Deletes **what Prefect has kept for longer than `ONBOARD_KEEP_DAYS`** of our flows: ended runs with their logs and
+artifacts. Runs of other flows are left alone, and so are our own records.
+""",
+    ),
+    NOTE_ALERT,
 )
 
 
@@ -149,8 +185,19 @@ def slugs(deployment: Deployment, runs: int) -> list[str]:
 
     By its slug Prefect knows a schedule again and updates it; without one it would delete and create anew.
     """
-    more = [f"{deployment.name}-{number}" for number in range(2, runs + 1)]
-    return [deployment.name, *more] if deployment.cron is not None else []
+    # Only a resume shares its work with others of its kind.
+    more = [f"{deployment.name}-{number}" for number in range(2, runs + 1) if deployment.at_once is not None]
+    return [deployment.name, *more] if cron_of(deployment) is not None else []
+
+
+def cron_of(deployment: Deployment) -> str | None:
+    """Return when a deployment runs by itself, if it does."""
+    if deployment.cron_setting is None:
+        return deployment.cron
+    from flows.settings import Settings
+
+    cron: str = getattr(Settings(), deployment.cron_setting)
+    return cron
 
 
 def _flow(deployment: Deployment) -> "Flow[..., Any]":
@@ -162,12 +209,10 @@ def _flow(deployment: Deployment) -> "Flow[..., Any]":
 def _schedules(deployment: Deployment, *, runs: int, known: "DeploymentResponse | None") -> "Sequence[Schedule]":
     from prefect.schedules import Cron
 
-    if deployment.cron is None:
+    cron = cron_of(deployment)
+    if cron is None:
         return []
     switched = {schedule.slug: schedule.active for schedule in known.schedules} if known is not None else {}
     # Where somebody has switched all of them off, one that is added is not to start runs by itself.
     usual = any(switched.values()) or not switched
-    return [
-        Cron(deployment.cron, timezone="UTC", active=switched.get(slug, usual), slug=slug)
-        for slug in slugs(deployment, runs)
-    ]
+    return [Cron(cron, timezone="UTC", active=switched.get(slug, usual), slug=slug) for slug in slugs(deployment, runs)]

@@ -5,12 +5,15 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from deployments.alerts import NoBlock, install
 from deployments.prefect_server import SharedServer, shared_prefect_server
-from deployments.schedules import DEPLOYMENTS, Deployment, as_operators_left_them
+from deployments.schedules import DEPLOYMENTS, NOTE_ALERT, Deployment, as_operators_left_them, cron_of, registered
+from store.private_folder import make_private
 
 if TYPE_CHECKING:
     from prefect.runner import Runner
@@ -55,8 +58,12 @@ async def _serve(
     ending = _Ending(runner, say)
     before = signal.signal(signal.SIGINT, lambda *_: ending.ask(signal.SIGINT))
     try:
+        deployments = list(deployments)
         for deployment in await as_operators_left_them(deployments):
             await runner.aadd_deployment(deployment)
+        await _drop_overdue(deployments)
+        if NOTE_ALERT in deployments:
+            await _set_up(say)
         announce()
         await runner.start()
     except asyncio.CancelledError:
@@ -65,6 +72,33 @@ async def _serve(
     finally:
         signal.signal(signal.SIGINT, before)
     return ending.asked_by
+
+
+async def _drop_overdue(deployments: Iterable[Deployment]) -> None:
+    """Leave one of the runs that fell due while nobody was there: what is due, one run goes on with.
+
+    Those that fall due later, while we serve, are dropped by the run that starts.
+    """
+    from flows.overdue import cancel_overdue_of
+
+    for deployment in deployments:
+        known = await registered(deployment) if cron_of(deployment) is not None else None
+        if known is not None:
+            await cancel_overdue_of(known.id, before=datetime.now(UTC), keep=1)
+
+
+async def _set_up(say: Callable[[str], None]) -> None:
+    """Install the alerts, and make the inbox where it is a folder of ours."""
+    from flows.settings import Settings
+
+    settings = Settings()
+    try:
+        await install(settings)
+    except NoBlock as missing:
+        say(f"no alerts: {missing}")
+    if settings.onboard_inbox is None:
+        make_private(Path(settings.inbox))
+    say(f"inbox: {settings.inbox} (a list that is dropped there is taken in by itself)")
 
 
 class _Ending:

@@ -15,6 +15,7 @@ from prefect.states import Cancelled, Completed, Failed
 from sqlalchemy import Engine
 
 from flows.at_work import at_work, is_one_too_many
+from flows.events import announcing, tell_of_halt, tell_of_resuming
 from flows.garbage import calm_collector
 from flows.loop import Driven, Loop
 from flows.overdue import NOT_NEEDED, cancel_overdue
@@ -73,7 +74,7 @@ async def onboard_customers(list_path: str | None = None, batch: str | None = No
             await receive_list(resources, Path(list_path), name)
         return Scope(batch_id=await resources.in_thread(find_batch, resources.engine, name))
 
-    return await _run(prepare)
+    return await _run(prepare, batch=name)
 
 
 @flow(name="resume-onboardings", flow_run_name=_run_name, retries=0, persist_result=False)
@@ -93,8 +94,8 @@ async def resume_onboardings(batch: str | None = None, at_once: int | None = Non
         return scope
 
     if batch is not None:
-        return await _run(prepare)
-    state = await _run(prepare, at_once)
+        return await _run(prepare, batch=batch)
+    state = await _run(prepare, at_once=at_once)
     if state.is_completed():
         await cancel_overdue(before=datetime.now(UTC))
     return state
@@ -117,11 +118,13 @@ async def onboard_customer(username: str, integration: str, full_name: str = "")
     return await _run(prepare)
 
 
-async def _run(prepare: Callable[[Resources], Awaitable[Scope]], at_once: int | None = None) -> State[None]:
+async def _run(
+    prepare: Callable[[Resources], Awaitable[Scope]], *, batch: str = "", at_once: int | None = None
+) -> State[None]:
     """Run the flow, and let whoever watches know how it ended."""
     watcher = WATCHER.get() or Watcher()
     try:
-        state = await _outcome(prepare, at_once)
+        state = await _outcome(prepare, batch, at_once)
     except Exception as failure:
         watcher.ended = failure
         raise
@@ -133,13 +136,19 @@ async def _run(prepare: Callable[[Resources], Awaitable[Scope]], at_once: int | 
             watcher.on_end()
 
 
-async def _outcome(prepare: Callable[[Resources], Awaitable[Scope]], at_once: int | None) -> State[None]:
+async def _outcome(prepare: Callable[[Resources], Awaitable[Scope]], batch: str, at_once: int | None) -> State[None]:
     """Open the resources, find out what is to be moved, and move it; what keeps us from it becomes a named state."""
+    settings = Settings()
     try:
-        async with open_resources(Settings()) as resources:
+        async with open_resources(settings) as resources:
             token = RESOURCES.set(resources)
+            scope = Scope()
             try:
-                return await _drive(resources, await prepare(resources), at_once)
+                scope = await prepare(resources)
+                return await _drive(resources, scope, at_once, settings.onboard_alert_operators)
+            except Halted as halted:
+                await tell_of_halt(resources, halted, scope.batch_id, batch)
+                raise
             finally:
                 RESOURCES.reset(token)
     except Halted as halted:
@@ -150,7 +159,7 @@ async def _outcome(prepare: Callable[[Resources], Awaitable[Scope]], at_once: in
         return Failed(name="Not found", message=str(missing))
 
 
-async def _drive(resources: Resources, scope: Scope, at_once: int | None) -> State[None]:
+async def _drive(resources: Resources, scope: Scope, at_once: int | None, most_for_operators: int) -> State[None]:
     watcher = WATCHER.get() or Watcher()
     signals: AbstractContextManager[None] = nullcontext()
     if watcher.on_stop is not None:
@@ -165,6 +174,7 @@ async def _drive(resources: Resources, scope: Scope, at_once: int | None) -> Sta
         return tally
 
     loop = Loop(resources, scope, move_page)
+    tell_of_resuming(scope)
     async with at_work(resources, scope, lambda: loop.driven.seconds) as run_id:
         if at_once is not None:
             if await is_one_too_many(resources, run_id, at_once):
@@ -172,7 +182,8 @@ async def _drive(resources: Resources, scope: Scope, at_once: int | None) -> Sta
             await cancel_overdue(before=datetime.now(UTC), keep=at_once - 1)
         try:
             with signals, calm_collector():
-                driven = await loop.run()
+                async with announcing(resources, scope, most_for_operators=most_for_operators):
+                    driven = await loop.run()
         finally:
             watcher.calls, watcher.task_runs, watcher.driven = resources.alloy.calls, loop.driven.pages, loop.driven
     if driven.interrupted:

@@ -6,6 +6,7 @@ hour, or away for a day, they would come back to hundreds of runs that find noth
 
 from contextlib import suppress
 from datetime import datetime
+from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -33,19 +34,28 @@ async def cancel_overdue(*, before: datetime, keep: int = 0) -> None:
     Whatever was due by then has been gone on with, or is by this run and the latest ``keep`` of them. A run for one
     batch is kept: it may let a paused batch go on.
     """
-    if deployment.id is None:
-        return
-    # Prefect shows, our database decides: a run that stays is only one that finds nothing to do.
-    with suppress(Exception):
-        async with get_client() as client:
-            for_everything = [run for run in await _overdue(client, before) if run.parameters.get("batch") is None]
-            for run in for_everything[keep:]:
-                await client.set_flow_run_state(run.id, Cancelled(name=NOT_NEEDED, message=_MESSAGE))
+    if deployment.id is not None:
+        # Prefect shows, our database decides: a run that stays is only one that finds nothing to do.
+        with suppress(Exception):
+            await cancel_overdue_of(deployment.id, before=before, keep=keep)
 
 
-async def _overdue(client: PrefectClient, before: datetime) -> list[FlowRun]:
+async def cancel_overdue_of(deployment_id: UUID | str, *, before: datetime, keep: int) -> int:
+    """Cancel the runs of any deployment that should have started by ``before``, but for the latest ``keep`` of them.
+
+    Return how many. A run for one batch is kept.
+    """
+    async with get_client() as client:
+        overdue = await _overdue(client, deployment_id, before)
+        for_everything = [run for run in overdue if run.parameters.get("batch") is None]
+        for run in for_everything[keep:]:
+            await client.set_flow_run_state(run.id, Cancelled(name=NOT_NEEDED, message=_MESSAGE))
+    return len(for_everything[keep:])
+
+
+async def _overdue(client: PrefectClient, deployment_id: UUID | str, before: datetime) -> list[FlowRun]:
     return await client.read_flow_runs(
-        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[UUID(str(deployment_id))])),
         flow_run_filter=FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
             expected_start_time=FlowRunFilterExpectedStartTime(before_=before),

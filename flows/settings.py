@@ -61,8 +61,36 @@ class Settings(BaseSettings):
         default=None, ge=0, description="a batch is paused when more than so many are refused; unset: any number"
     )
 
+    onboard_inbox: str | None = Field(
+        default=None,
+        description="a folder, or a URL such as s3://bucket/lists, from which new lists are taken in; "
+        "unset: the folder inbox in the home",
+    )
+    onboard_inbox_cron: str = Field(
+        default="2-59/5 * * * *", description="when to look into it, in UTC: every five minutes, between two resumes"
+    )
+    onboard_alert_block: str | None = Field(
+        default=None,
+        pattern=r"^[^/]+/[^/]+$",
+        description="the notification block of Prefect that alerts go to, such as slack-webhook/ops; "
+        "unset: a run of note-alert shows them in Prefect",
+    )
+    onboard_alert_operators: int = Field(
+        default=50, ge=0, description="an alert when more onboardings than so many wait for operators"
+    )
+    onboard_keep_days: int = Field(
+        default=30, ge=1, description="how long Prefect keeps the runs of our flows; our own records stay"
+    )
+
     @field_validator(
-        "alloy_api_key", "onboard_secret_key", "alloy_api_version", "alloy_rate", "onboard_failure_count", mode="before"
+        "alloy_api_key",
+        "onboard_secret_key",
+        "alloy_api_version",
+        "alloy_rate",
+        "onboard_failure_count",
+        "onboard_inbox",
+        "onboard_alert_block",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: object, info: object) -> object:
@@ -74,6 +102,13 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The database that is used."""
         return self.onboard_database_url or f"sqlite:///{self.onboard_home.absolute() / 'onboard.db'}"
+
+    @property
+    def inbox(self) -> str:
+        """Where lists are dropped: a URL, or a folder by its whole path."""
+        if self.onboard_inbox is None:
+            return str(self.onboard_home.absolute() / "inbox")
+        return self.onboard_inbox if "://" in self.onboard_inbox else str(Path(self.onboard_inbox).absolute())
 
     @property
     def of_this_machine(self) -> list[str]:
@@ -93,6 +128,8 @@ class Settings(BaseSettings):
         told: dict[str, str] = {}
         for name, value in self.model_dump(exclude_none=True, exclude={"onboard_home"}).items():
             told[name.upper()] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        if self.onboard_inbox is not None:
+            told["ONBOARD_INBOX"] = self.inbox
         return {**told, "ONBOARD_HOME": str(self.onboard_home.absolute())}
 
     @property

@@ -11,7 +11,19 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import JSON, Column, Enum, ForeignKey, Index, LargeBinary, Table, UniqueConstraint, false, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Enum,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from states.holds import HoldKind, Reason
@@ -363,6 +375,31 @@ class Run(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, index=True)
 
 
+class Announced(SQLModel, table=True):
+    """What was told to whoever listens to Prefect's events: no two runs are to tell one change."""
+
+    subject: str = Field(primary_key=True)
+    """What it is about, in words that only `store.news` reads."""
+    number: int = Field(default=0, sa_type=BigInteger)
+    """Which change of it was told last; a greater one is news."""
+    at: datetime
+
+
+class InboxList(SQLModel, table=True):
+    """A list that was found in the inbox, as it was when it was last looked into."""
+
+    place: str = Field(primary_key=True)
+    """Its path or URL."""
+    stamp: str
+    """What its folder told of it: its size and when it was written, digested."""
+    digest: str
+    """Of its bytes."""
+    batch: str
+    refused: str | None = None
+    """Why it was not taken in."""
+    at: datetime
+
+
 def _table(model: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
@@ -381,3 +418,5 @@ ACCOUNT_PACE = _table(AccountPace)
 HEALTH = _table(Health)
 QUARANTINE = _table(Quarantine)
 RUN = _table(Run)
+ANNOUNCED = _table(Announced)
+INBOX_LIST = _table(InboxList)

@@ -112,6 +112,19 @@ def standing(database: Database, batch: str | None = None) -> Standing:
     )
 
 
+def counts_of_batch(database: Database, batch_id: int) -> dict[str, int]:
+    """Return how many onboardings a batch has, and how many of them are completed."""
+    [(total, completed)] = ask(
+        database,
+        """
+        SELECT count(*), coalesce(sum(CASE WHEN stage = 'completed' THEN 1 ELSE 0 END), 0)
+        FROM onboarding WHERE batch_id = :batch_id
+        """,
+        batch_id=batch_id,
+    )
+    return {"total": int(total), "completed": int(completed)}
+
+
 def waiting(
     database: Database, *, batch: str | None = None, kind: HoldKind | None = None, limit: int = 50
 ) -> list[Waiting]:

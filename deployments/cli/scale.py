@@ -49,11 +49,16 @@ def deploy(
 
 
 async def _deploy(url: str, pool: str, runs: int | None, *, start: bool) -> "Registered":
+    from deployments.alerts import NoBlock, install
     from deployments.pool import register, start_runs
     from deployments.prefect_server import await_reachable
 
     await await_reachable(url, on_wait=_say, timeout=_LONGEST_WAIT_SECONDS)
     registered = await register(pool, runs)
+    try:
+        await install(read_settings())
+    except NoBlock as missing:
+        _say(f"no alerts: {missing}")
     if start:
         await start_runs(registered.pool.runs)
     return registered

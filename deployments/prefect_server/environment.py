@@ -47,7 +47,7 @@ def server_environment(folder: Path, port: int) -> dict[str, str]:
     """Give the whole environment of a server process that keeps everything in ``folder``."""
     return {
         **os.environ,
-        **_not_configured(SERVER_DEFAULTS),
+        **_not_configured({**SERVER_DEFAULTS, **_retention()}),
         **_home(folder),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
         # On any port but 4200 the pages would look for their API in the wrong place.
@@ -91,6 +91,17 @@ def prefect_environment(environment: Mapping[str, str]) -> Iterator[None]:
             else:
                 os.environ[name] = value
         refresh_global_settings_context()
+
+
+def _retention() -> dict[str, str]:
+    """Have the server delete what is old: nothing else ever does, and resumes alone are a hundred thousand a year."""
+    from flows.settings import Settings
+
+    keep = str(Settings().onboard_keep_days * 24 * 60 * 60)
+    return {
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "true",  # runs, logs and artifacts, not only events
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": keep,
+    }
 
 
 def _not_configured(defaults: Mapping[str, str]) -> dict[str, str]:
