@@ -54,8 +54,9 @@ def _fetch(url: str, file: Path) -> None:
     try:
         with fsspec.open(url, "rb") as source, file.open("xb") as copy:
             shutil.copyfileobj(source, copy, 1 << 20)
-    except FileNotFoundError:
-        raise NotFetched(f"{where}: there is no such file") from None
+    except FileNotFoundError as missing:
+        why = "the host cannot be reached" if _is_unreachable(missing) else "there is no such file"
+        raise NotFetched(f"{where}: {why}") from None
     except PermissionError:
         raise NotFetched(f"{where}: access is denied; check the credentials of the process that runs this") from None
     except ImportError as missing:
@@ -67,6 +68,14 @@ def _fetch(url: str, file: Path) -> None:
         if isinstance(fault, ValueError) and "rotocol not known" in str(fault):
             raise NotFetched(f"{where}: nothing is known that reads {urlsplit(url).scheme}://") from None
         raise NotFetched(f"{where} cannot be read ({type(fault).__name__})") from None
+
+
+def _is_unreachable(missing: BaseException) -> bool:
+    """Tell a host that does not answer from a file that is not there: fsspec says the same of both."""
+    cause = missing.__cause__
+    if cause is None or isinstance(cause, FileNotFoundError):
+        return cause is not None and _is_unreachable(cause)
+    return isinstance(cause, OSError)
 
 
 def _describe(url: str) -> str:

@@ -10,14 +10,13 @@ from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.exceptions import FlowPauseTimeout
-from prefect.flow_runs import apause_flow_run
 from prefect.states import Completed
 from pydantic import Field
 
 from flows.acting.choices import wanted
 from flows.acting.deciding import in_named_states, require_operator, run_name
 from flows.acting.opening import open_store, time_by
+from flows.acting.pausing import ask
 from flows.acting.review_forms import CANCEL, LEAVE, Question, form_for, number_of
 from flows.acting.showing import RELEASED, count
 from flows.settings import Settings
@@ -31,8 +30,8 @@ from store.questions import (
 )
 from store.wanted import Wanted
 
-POLL_SECONDS = 3
-"""How often a paused review asks Prefect whether it was answered."""
+_MOST_ATTEMPTS = 20
+"""So often is a form shown again that was filled in with what nobody can be given."""
 
 
 @dataclass(slots=True)
@@ -86,8 +85,8 @@ async def review_open_questions(
             return Completed(name="Nothing to review", message="Nobody waits for an operator's decision.")
         decided = Decided()
         by = ""
-        for question in questions[:at_most]:
-            filled = await _ask(question, by, timeout_minutes)
+        for number, question in enumerate(questions[:at_most]):
+            filled = await _ask(question, number, by, timeout_minutes)
             if filled is None:
                 return _nobody_decided(decided, questions[decided.questions :], timeout_minutes)
             by = require_operator(filled.decided_by)
@@ -106,21 +105,19 @@ async def _open_questions(whom: Wanted) -> list[Question]:
     return sorted([*lacked, *held], key=number_of, reverse=True)
 
 
-async def _ask(question: Question, by: str, timeout_minutes: float) -> Any | None:
+async def _ask(question: Question, number: int, by: str, timeout_minutes: float) -> Any | None:
     """Pause until the form is filled in so that it can be carried out; None if nobody does in time."""
     fault = ""
-    while True:
+    for attempt in range(_MOST_ATTEMPTS):
         form = form_for(question, decided_by=by, fault=fault)
-        try:
-            filled: Any = await apause_flow_run(
-                wait_for_input=form, timeout=round(timeout_minutes * 60), poll_interval=POLL_SECONDS
-            )
-        except FlowPauseTimeout:
+        filled: Any = await ask(form, key=f"{number}-{attempt}", seconds=timeout_minutes * 60)
+        if filled is None:
             return None
         fault = _fault(question, filled.decision)
         if not fault:
             return filled
         by = filled.decided_by
+    return None
 
 
 def _fault(question: Question, decision: str) -> str:
