@@ -19,19 +19,33 @@ POLL_SECONDS = 3
 _LONGER_SECONDS = 600
 
 
-async def ask(form: type[Form], *, key: str, seconds: float) -> Form | None:
+class Interrupted(Exception):
+    """The run was asked to end while it was paused."""
+
+
+async def ask(form: type[Form], stop: asyncio.Event, *, key: str, seconds: float) -> Form | None:
     """Pause this run until ``form`` is filled in; None if nobody does within ``seconds``.
 
-    ``key`` tells this pause from the run's others.
+    ``key`` tells this pause from the run's others. Raises :class:`Interrupted` once ``stop`` is set.
     """
+    pausing = asyncio.ensure_future(
+        apause_flow_run(
+            wait_for_input=form, timeout=round(seconds) + _LONGER_SECONDS, poll_interval=POLL_SECONDS, key=key
+        )
+    )
+    stopping = asyncio.ensure_future(stop.wait())
     try:
-        async with asyncio.timeout(seconds):
-            return await apause_flow_run(
-                wait_for_input=form, timeout=round(seconds) + _LONGER_SECONDS, poll_interval=POLL_SECONDS, key=key
-            )
-    except TimeoutError:
-        # Whoever filled it in just now was told that it was accepted.
-        return await form.aload(keyset_from_base_key(f"paused-{key}")) if await _was_resumed() else None
+        await asyncio.wait({pausing, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if pausing.done():
+            return pausing.result()
+    finally:
+        for one in (pausing, stopping):
+            one.cancel()
+        await asyncio.gather(pausing, stopping, return_exceptions=True)
+    if stop.is_set():
+        raise Interrupted
+    # Whoever filled it in just now was told that it was accepted.
+    return await form.aload(keyset_from_base_key(f"paused-{key}")) if await _was_resumed() else None
 
 
 async def _was_resumed() -> bool:

@@ -5,21 +5,23 @@ move while somebody thinks, and two reviews may ask the same; what is decided re
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 from pydantic import Field
 
 from flows.acting.choices import wanted
 from flows.acting.deciding import in_named_states, require_operator, run_name
 from flows.acting.opening import open_store, time_by
-from flows.acting.pausing import ask
+from flows.acting.pausing import Interrupted, ask
 from flows.acting.review_forms import CANCEL, LEAVE, Question, form_for, number_of
 from flows.acting.showing import RELEASED, count
 from flows.settings import Settings
+from flows.stopping import stopped_by_signals
 from store.questions import (
     LackedAnswer,
     answer_alike,
@@ -56,7 +58,7 @@ class Decided:
             )
             if number
         ]
-        return f"Decided: {', '.join(said)}"
+        return f"Decided: {', '.join(said) or 'nothing'}"
 
 
 @flow(name="review", flow_run_name=run_name, retries=0, persist_result=False)
@@ -83,15 +85,12 @@ async def review_open_questions(
         questions = await _open_questions(whom)
         if not questions:
             return Completed(name="Nothing to review", message="Nobody waits for an operator's decision.")
-        decided = Decided()
-        by = ""
-        for number, question in enumerate(questions[:at_most]):
-            filled = await _ask(question, number, by, timeout_minutes)
-            if filled is None:
-                return _nobody_decided(decided, questions[decided.questions :], timeout_minutes)
-            by = require_operator(filled.decided_by)
-            await _decide(question, filled.decision, by, decided)
-        return _ended(decided, by, questions[at_most:])
+        stop, decided = asyncio.Event(), Decided()
+        with stopped_by_signals(stop):
+            try:
+                return await _go_through(questions, decided, stop, timeout_minutes, at_most)
+            except Interrupted:
+                return Cancelled(name="Interrupted", message=f"{decided}. Nothing else was changed.")
 
     return await in_named_states(work)
 
@@ -105,14 +104,29 @@ async def _open_questions(whom: Wanted) -> list[Question]:
     return sorted([*lacked, *held], key=number_of, reverse=True)
 
 
-async def _ask(question: Question, number: int, by: str, timeout_minutes: float) -> Any | None:
+async def _go_through(
+    questions: Sequence[Question], decided: Decided, stop: asyncio.Event, timeout_minutes: float, at_most: int
+) -> State[None]:
+    by = ""
+    for number, question in enumerate(questions[:at_most]):
+        filled = await _ask(question, number, stop, by, timeout_minutes)
+        if filled is None:
+            return _nobody_decided(decided, questions[number:], timeout_minutes)
+        by = require_operator(filled.decided_by)
+        await _decide(question, filled.decision, by, decided)
+    return _ended(decided, by, questions[at_most:])
+
+
+async def _ask(question: Question, number: int, stop: asyncio.Event, by: str, timeout_minutes: float) -> Any | None:
     """Pause until the form is filled in so that it can be carried out; None if nobody does in time."""
     fault = ""
     for attempt in range(_MOST_ATTEMPTS):
         form = form_for(question, decided_by=by, fault=fault)
-        filled: Any = await ask(form, key=f"{number}-{attempt}", seconds=timeout_minutes * 60)
+        filled: Any = await ask(form, stop, key=f"{number}-{attempt}", seconds=timeout_minutes * 60)
         if filled is None:
             return None
+        if isinstance(question, LackedAnswer) and not question.choices:
+            filled.decision = filled.decision.strip()
         fault = _fault(question, filled.decision)
         if not fault:
             return filled
@@ -121,19 +135,19 @@ async def _ask(question: Question, number: int, by: str, timeout_minutes: float)
 
 
 def _fault(question: Question, decision: str) -> str:
-    if not isinstance(question, LackedAnswer) or decision.strip() in ("", LEAVE):
+    if not isinstance(question, LackedAnswer) or decision in ("", LEAVE):
         return ""
-    return "" if question.takers(decision.strip()) else "Nobody's form takes that value; nothing was changed yet."
+    return "" if question.takers(decision) else "Nobody's form takes that value; nothing was changed yet."
 
 
 async def _decide(question: Question, decision: str, by: str, decided: Decided) -> None:
     decided.questions += 1
     done = 0
-    if decision.strip() not in ("", LEAVE):
+    if decision not in ("", LEAVE):
         async with open_store(Settings()) as engine:
             now = await time_by(engine)
             if isinstance(question, LackedAnswer):
-                done = await asyncio.to_thread(answer_alike, engine, question, decision.strip(), by=by, now=now)
+                done = await asyncio.to_thread(answer_alike, engine, question, decision, by=by, now=now)
                 decided.answered += done
             elif decision == CANCEL:
                 done = await asyncio.to_thread(cancel_alike, engine, question, by=by, now=now)
@@ -144,7 +158,7 @@ async def _decide(question: Question, decision: str, by: str, decided: Decided) 
     decided.left += number_of(question) - done
 
 
-def _ended(decided: Decided, by: str, beyond: list[Question]) -> State[None]:
+def _ended(decided: Decided, by: str, beyond: Sequence[Question]) -> State[None]:
     said = [f"Decided by {by}."]
     if decided.answered or decided.redriven:
         said.append(f"Who was let go: {RELEASED[0].lower()}{RELEASED[1:]}")
@@ -153,7 +167,7 @@ def _ended(decided: Decided, by: str, beyond: list[Question]) -> State[None]:
     return Completed(name=str(decided), message=" ".join(said))
 
 
-def _nobody_decided(decided: Decided, unanswered: list[Question], timeout_minutes: float) -> State[None]:
+def _nobody_decided(decided: Decided, unanswered: Sequence[Question], timeout_minutes: float) -> State[None]:
     decided.left += sum(number_of(question) for question in unanswered)
     said = (
         f"Nobody filled the form in within {timeout_minutes:g} minutes; {count(len(unanswered), 'question')} "
