@@ -51,6 +51,11 @@ Prefect's automations run it as long as `ONBOARD_ALERT_BLOCK` names no notificat
 """,
 )
 
+_PREVIEW = """\
+With `what_to_do` left at *preview* nothing changes: the run shows whom it would reach. *apply* does it, and wants to
+know who decides. Who is let go is driven by the next resume.\
+"""
+
 DEPLOYMENTS: tuple[Deployment, ...] = (
     Deployment(
         name="every-five-minutes",
@@ -75,8 +80,11 @@ Run it by hand to resume at once, or with `batch` to resume one list only.
         description="""\
 Takes **a list of customers** in and brings each of them as far as they can go for now.
 
-`list_path` is a CSV or JSONL file on the machine where `onboard up` runs; with several workers, one that all of them
-can read. The same list again changes nothing: what is done stays done, what is missing is resumed.
+`list_path` is a CSV or JSONL file on the machine where `onboard up` runs (with several workers, one that all of them
+can read), or a URL: `https://`, `s3://`, `gs://` and whatever else fsspec reads, with credentials from the environment
+of the process that runs it. The list itself is never a parameter, since it carries auth values.
+
+The same list again changes nothing: what is done stays done, what is missing is resumed.
 """,
     ),
     Deployment(
@@ -113,6 +121,58 @@ artifacts. Runs of other flows are left alone, and so are our own records.
 """,
     ),
     NOTE_ALERT,
+        name="redrive",
+        entrypoint="flows.acting.verbs.redrive_onboardings",
+        tags=("acting",),
+        description=f"""\
+Lets **those who stand still be tried again**, by stage, hold, reason, integration, batch and age.
+
+{_PREVIEW} Also a command: `onboard redrive`.
+""",
+    ),
+    Deployment(
+        name="cancel",
+        entrypoint="flows.acting.verbs.cancel_onboardings",
+        tags=("acting",),
+        description=f"""\
+**Ends onboardings for good**, by stage, hold, reason, integration, batch and age: their sealed auth values and consent
+links are deleted. Completed ones are not touched, and nothing at Alloy is.
+
+{_PREVIEW} Also a command: `onboard cancel`.
+""",
+    ),
+    Deployment(
+        name="answer",
+        entrypoint="flows.acting.answering.answer_everyone",
+        tags=("acting",),
+        description=f"""\
+Gives **one answer to everybody who lacks it**. Whoever has an answer of their own that fits keeps it.
+
+{_PREVIEW} Also a command: `onboard answer --everyone`.
+""",
+    ),
+    Deployment(
+        name="renew-links",
+        entrypoint="flows.acting.verbs.renew_consent_links",
+        tags=("acting",),
+        description=f"""\
+Has **new consent links** issued to those who have not consented yet. The links are shown only by `onboard links`.
+
+{_PREVIEW}
+""",
+    ),
+    Deployment(
+        name="review",
+        entrypoint="flows.acting.review.review_open_questions",
+        tags=("acting",),
+        description="""\
+Goes through the **open questions, a class at a time**, and pauses with a form for each: "312 customers lack `channel`:
+which value?". What is decided is done for the whole class, and who decided is written into each history. On the run's
+page, *Resume* shows the form.
+
+Without an open question it ends at once as *Nothing to review*; if nobody answers within the hour, as *Nobody decided*.
+""",
+    ),
 )
 
 

@@ -16,10 +16,11 @@ from sqlalchemy import Engine
 
 from flows.at_work import at_work, is_one_too_many
 from flows.events import announcing, tell_of_halt, tell_of_resuming
+from flows.fetching import NotFetched, fetched, name_of
 from flows.garbage import calm_collector
 from flows.loop import Driven, Loop
 from flows.overdue import NOT_NEEDED, cancel_overdue
-from flows.receive import ListRefused, receive_customer, receive_list
+from flows.receive import ListRefused, describe_left_out, receive_customer, receive_list
 from flows.resources import RESOURCES, Resources, open_resources
 from flows.settings import Settings
 from flows.stopping import stopped_by_signals
@@ -55,26 +56,41 @@ def _run_name() -> str:
     """Name a run by what it was started for, so that an operator finds it in a list of runs."""
     parameters = flow_run.parameters
     path = parameters.get("list_path")
-    what = parameters.get("username") or parameters.get("batch") or (Path(path).stem if path else "all that is due")
+    what = parameters.get("username") or parameters.get("batch") or (_stem(path) if path else "all that is due")
     return f"{str(flow_run.flow_name or 'onboard').split('-')[0]} {what}"
 
 
+def _stem(place: str) -> str:
+    return Path(name_of(place)).stem
+
+
 @flow(name="onboard-customers", flow_run_name=_run_name, retries=0, persist_result=False)
-async def onboard_customers(list_path: str | None = None, batch: str | None = None) -> State[None]:
+async def onboard_customers(
+    list_path: str | None = None, batch: str | None = None, mapping: str | None = None, accept_valid: bool = False
+) -> State[None]:
     """Take a list in and bring every customer on it as far as they can go for now.
 
     Args:
-        list_path: a CSV or JSONL file that this process can read; without it, the batch was taken in before.
+        list_path: path or URL (https://, s3://, file:// and so on) of a CSV or JSONL file that the process which runs
+            this can read. Never a URL with a password in it. Without it, the batch was taken in before.
         batch: the batch's name; by default the list's file name.
+        mapping: path or URL of a JSON or TOML file with answers for everyone on the list.
+        accept_valid: take the good rows in although others are faulty; otherwise one fault refuses the whole list.
     """
-    name = batch or (Path(list_path).stem if list_path else "")
+    name = batch or (_stem(list_path) if list_path else "")
+    left_out: list[str] = []
 
     async def prepare(resources: Resources) -> Scope:
-        if list_path is not None:
-            await receive_list(resources, Path(list_path), name)
+        if list_path:
+            async with fetched(list_path) as path, fetched(mapping or "") as answers:
+                received = await receive_list(
+                    resources, path, name, mapping=answers if mapping else None, accept_valid=accept_valid
+                )
+            left_out.extend(describe_left_out(received.check))
         return Scope(batch_id=await resources.in_thread(find_batch, resources.engine, name))
 
-    return await _run(prepare, batch=name)
+    state = await _run(prepare, batch=name)
+    return state.model_copy(update={"message": "\n".join([state.message or "", *left_out])}) if left_out else state
 
 
 @flow(name="resume-onboardings", flow_run_name=_run_name, retries=0, persist_result=False)
@@ -82,8 +98,8 @@ async def resume_onboardings(batch: str | None = None, at_once: int | None = Non
     """Go on with whatever is due, of one batch or of all: retries, consents, answers, what a dead worker held.
 
     Args:
-        batch: only this batch; if it is paused, it goes on.
-        at_once: so many runs over all batches are enough; one that would be one more ends at once.
+        batch: only this batch; if it is paused, it goes on. Without it: all that is due.
+        at_once: so many runs over all batches are enough; one that would be one more ends at once. Leave it as it is.
     """
 
     async def prepare(resources: Resources) -> Scope:
@@ -106,9 +122,9 @@ async def onboard_customer(username: str, integration: str, full_name: str = "")
     """Onboard one customer now. For an app that asks for auth values use a list: they do not belong into parameters.
 
     Args:
-        username: our key for the customer.
-        integration: the integration's id, label or connector.
-        full_name: the customer's name.
+        username: our key for the customer; an e-mail address is fine.
+        integration: the integration's id, its label, or its app where only one integration has that.
+        full_name: the customer's name; may be left blank.
     """
 
     async def prepare(resources: Resources) -> Scope:
@@ -155,6 +171,8 @@ async def _outcome(prepare: Callable[[Resources], Awaitable[Scope]], batch: str,
         return Failed(name="Halted", message=halted.sentence)
     except ListRefused as refused:
         return Failed(name="List refused", message=refused.describe())
+    except NotFetched as missing:
+        return Failed(name="List refused", message=f"{missing}; nothing was taken in")
     except NotFound as missing:
         return Failed(name="Not found", message=str(missing))
 

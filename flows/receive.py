@@ -5,7 +5,7 @@ row by row: once for the integrations that it names, once to check it, once to t
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +63,17 @@ class ListRefused(ValueError):
 
     def describe(self) -> str:
         """Say what is wrong in a few lines, for whoever started a run from Prefect's pages."""
-        lines = [f"line {one.line}, {one.column}: {one.fault}; {one.remedy}" for one in self.faults[:_DESCRIBED]]
+        lines = _lines(self.faults)
         return "\n".join([f"{self}:", *lines]) if lines else str(self)
+
+
+def describe_left_out(check: ListCheck) -> list[str]:
+    """Say in a few lines which rows were left out as faulty; nothing if none was."""
+    return [f"{check.bad_lines} faulty rows were left out:", *_lines(check.faults)] if check.bad_lines else []
+
+
+def _lines(faults: Sequence[Fault]) -> list[str]:
+    return [f"line {one.line}, {one.column}: {one.fault}; {one.remedy}" for one in faults[:_DESCRIBED]]
 
 
 @dataclass(frozen=True, slots=True)

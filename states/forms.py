@@ -128,6 +128,32 @@ def fill(form: Sequence[FormBlock], sources: Sequence[Sequence[Given]]) -> Fille
     return filled
 
 
+def open_questions(form: Sequence[FormBlock], sources: Sequence[Sequence[Given]]) -> list[tuple[FormBlock, FormField]]:
+    """Return what keeps ``form`` from being sent: required fields without an answer, and answers that do not fit.
+
+    The sources are those of :func:`fill`.
+    """
+    found: list[tuple[FormBlock, FormField]] = []
+    for block in form:
+        for asked in block.fields:
+            given = _find(block, asked.name, sources)
+            if given is None or given.value is None or given.value == "":
+                if asked.required:
+                    found.append((block, asked))
+            elif not takes(asked, given.value):
+                found.append((block, asked))
+    return found
+
+
+def takes(asked: FormField, value: JsonValue) -> bool:
+    """Tell whether ``value`` can be an answer to ``asked``."""
+    try:
+        convert(asked, value)
+    except InvalidAnswer:
+        return False
+    return True
+
+
 def convert(asked: FormField, value: JsonValue) -> Scalar:
     """Turn a given value into one that ``asked`` accepts.
 

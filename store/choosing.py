@@ -6,7 +6,7 @@ is applied twice (:mod:`store.outages`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,13 @@ class Chosen:
     reason: Reason | None = None
     since: datetime | None = None
     """At their stage since then, or for longer."""
+    ids: tuple[int, ...] | None = None
+    """Only these; at most :data:`CHUNK` of them, which :meth:`in_portions` sees to."""
+
+    def in_portions(self, ids: Sequence[int]) -> "Iterator[Chosen]":
+        """Yield the same choice among ``ids``, however many they are, in as many as it takes."""
+        for start in range(0, len(ids), CHUNK):
+            yield replace(self, ids=tuple(ids[start : start + CHUNK]))
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the conditions on an onboarding."""
@@ -60,6 +67,8 @@ class Chosen:
                 found.append(column == value)
         if self.since is not None:
             found.append(ONBOARDING.c.stage_since <= self.since)
+        if self.ids is not None:
+            found.append(ONBOARDING.c.id.in_(self.ids))
         return found
 
 
@@ -85,6 +94,17 @@ def under_way(chosen: Chosen) -> list[ColumnElement[bool]]:
     return [
         *chosen.conditions(),
         ONBOARDING.c.stage != Stage.completed,
+        ONBOARDING.c.hold.is_distinct_from(HoldKind.cancelled),
+    ]
+
+
+def with_a_link(chosen: Chosen) -> list[ColumnElement[bool]]:
+    """Return the conditions on those of ``chosen`` whose consent link can be renewed: issued, and in nobody's hands."""
+    return [
+        *chosen.conditions(),
+        ONBOARDING.c.stage == Stage.created,
+        ONBOARDING.c.link_issued_at.is_not(None),
+        ONBOARDING.c.lease_token.is_(None),
         ONBOARDING.c.hold.is_distinct_from(HoldKind.cancelled),
     ]
 

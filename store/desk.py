@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Update, and_, case, insert, null, sel
 from states.forms import Given
 from states.holds import HoldKind
 from states.stage import Stage
-from store.choosing import Chosen, Chunk, in_chunks, standing_still
+from store.choosing import Chosen, Chunk, in_chunks, standing_still, with_a_link
 from store.intake.holding_back import IS_HELD_BACK
 from store.models import HISTORY, ONBOARDING
 from store.quarantine import let_be_probed
@@ -75,13 +75,7 @@ def renew_links(engine: Engine, chosen: Chosen, *, by: str, now: datetime) -> in
         connection.execute(_let_go(ids, now))
         _remember(connection, chunk, f"a new consent link, says {by}", now)
 
-    whom = select(ONBOARDING.c.id, ONBOARDING.c.stage).where(
-        *chosen.conditions(),
-        ONBOARDING.c.stage == Stage.created,
-        ONBOARDING.c.link_issued_at.is_not(None),
-        ONBOARDING.c.lease_token.is_(None),
-        _NOT_CANCELLED,
-    )
+    whom = select(ONBOARDING.c.id, ONBOARDING.c.stage).where(*with_a_link(chosen))
     return sum(len(chunk) for chunk in in_chunks(engine, whom, apply))
 
 

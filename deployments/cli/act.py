@@ -19,13 +19,14 @@ from deployments.cli.whom import (
     OfReason,
     OlderThan,
     Username,
-    Wanted,
     Yes,
     as_object,
+    require_some,
     say_what_would_be_done,
 )
 from deployments.cli.wording import command, count, printable
 from states.holds import HoldKind
+from store.wanted import Wanted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,7 +77,7 @@ def redrive(
     Says first how many that would be, and asks. Cancelled ones are let go only if they are named: --hold cancelled.
     """
     wanted = Wanted(username, batch, reason, hold, stage, integration, older_than)
-    wanted.require_some("tried again")
+    require_some(wanted, "tried again")
     from store.choosing import preview, standing_still
     from store.desk import redrive as let_go
 

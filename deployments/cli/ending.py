@@ -18,12 +18,13 @@ from deployments.cli.whom import (
     OfReason,
     OlderThan,
     Username,
-    Wanted,
     Yes,
     as_object,
+    require_some,
     say_what_would_be_done,
 )
 from deployments.cli.wording import command, count, printable
+from store.wanted import Wanted
 
 if TYPE_CHECKING:
     from store.views import Story
@@ -51,7 +52,7 @@ def cancel(
     are not touched, and nothing at Alloy is. To take it back: onboard redrive --hold cancelled
     """
     wanted = Wanted(username, batch, reason, hold, stage, integration, older_than)
-    wanted.require_some("cancelled")
+    require_some(wanted, "cancelled")
     from store.cancelling import cancel as end
     from store.choosing import preview, under_way
 

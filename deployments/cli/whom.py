@@ -1,8 +1,7 @@
 """Whom a verb is meant for: the options by which operators choose, and what is said before anything is done."""
 
 import re
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,11 +10,10 @@ from deployments.cli.exits import ExitCode, Refused
 from deployments.cli.wording import count
 from states.holds import HoldKind, Reason
 from states.stage import Stage
+from store.wanted import Wanted
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from store.choosing import Chosen, Preview
+    from store.choosing import Preview
 
 _AGE = re.compile(r"(\d{1,6})\s*(w|d|h|min|s)")
 _UNITS = {
@@ -51,44 +49,13 @@ Json = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The conditions as they were typed."""
-
-    username: str | None = None
-    batch: str | None = None
-    reason: Reason | None = None
-    hold: HoldKind | None = None
-    stage: Stage | None = None
-    integration: str | None = None
-    older_than: timedelta | None = None
-
-    def require_some(self, verb: str) -> None:
-        """Refuse to do ``verb`` to everybody there is only because nothing was said."""
-        if self == Wanted():
-            raise Refused(
-                ExitCode.bad_input,
-                "usage",
-                f"say who is to be {verb}: --username, --batch, --stage, --hold, --reason, --integration or "
-                "--older-than",
-            )
-
-    def look_up(self, engine: "Engine", now: datetime) -> "Chosen":
-        """Return whom that means. Raises :class:`store.standing.NotFound` for a batch or customer that is not there."""
-        from store.choosing import Chosen
-        from store.standing import find_batch
-        from store.views import find_customer
-
-        if self.username is not None:
-            find_customer(engine, self.username)
-        return Chosen(
-            username=self.username,
-            integration=self.integration,
-            batch_id=find_batch(engine, self.batch) if self.batch is not None else None,
-            stage=self.stage,
-            hold=self.hold,
-            reason=self.reason,
-            since=now - self.older_than if self.older_than is not None else None,
+def require_some(wanted: Wanted, verb: str) -> None:
+    """Refuse to do ``verb`` to everybody there is only because nothing was said."""
+    if wanted.is_everybody:
+        raise Refused(
+            ExitCode.bad_input,
+            "usage",
+            f"say who is to be {verb}: --username, --batch, --stage, --hold, --reason, --integration or --older-than",
         )
 
 

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import fsspec
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import State
 
 from deployments.prefect_server import shared_prefect_server
@@ -68,6 +70,43 @@ async def test_a_faulty_list_is_refused_with_its_faults_in_the_run(alloy: Sandbo
 
     assert (state.name, alloy.ledger().users) == ("List refused", 0)
     assert "line 2, username" in (state.message or "")
+
+
+async def test_a_list_and_its_mapping_come_by_url_and_prefect_keeps_nothing_of_what_they_hold(alloy: Sandbox) -> None:
+    from flows.onboard import onboard_customers
+
+    rows = "username,integration,auth.apiKey\nann@example.test,Klaviyo,canary-key\n,Klaviyo,canary-key\n"
+    for name, text in (("lists/summer.csv", rows), ("lists/answers.json", '{"list": "canary-answer"}')):
+        with fsspec.open(f"memory://{name}", "w") as file:
+            file.write(text)
+    refused = await onboard_customers(list_path="memory://lists/summer.csv", return_state=True)
+    state = await onboard_customers(
+        list_path="memory://lists/summer.csv",
+        mapping="memory://lists/answers.json",
+        accept_valid=True,
+        return_state=True,
+    )
+
+    assert (refused.name, state.name, alloy.ledger().installations_completed) == ("List refused", "5 moved", 1)
+    assert "line 3, username" in (state.message or "")
+    assert await run_name(state) == "onboard summer"
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    async with get_client() as client:
+        run = await client.read_flow_run(run_id)
+        logs = await client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
+    assert "canary" not in run.model_dump_json() + "".join(log.model_dump_json() for log in logs)
+
+
+async def test_a_list_that_is_not_at_its_url_is_refused_without_repeating_a_signature(alloy: Sandbox) -> None:
+    from flows.onboard import onboard_customers
+
+    state = await onboard_customers(list_path="memory://lists/autumn.csv?signature=canary", return_state=True)
+
+    assert (state.name, state.message) == (
+        "List refused",
+        "memory://lists/…/autumn.csv: there is no such file; nothing was taken in",
+    )
 
 
 async def test_a_batch_that_is_not_there_is_said_so(alloy: Sandbox) -> None:
