@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, case, func, select
+from sqlalchemy import ColumnElement, Engine, case, func, select
 
 from states.holds import HoldKind
 from states.stage import Stage
@@ -28,16 +28,13 @@ def latest_batches(engine: Engine) -> list[BatchLine]:
     """Return the latest batches, the newest first."""
     latest = select(BATCH.c.id).order_by(BATCH.c.id.desc()).limit(LATEST).subquery()
 
-    def counted(condition: object) -> object:
-        return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
-
     statement = (
         select(
             BATCH.c.name,
             func.count(ONBOARDING.c.batch_id),
-            counted(ONBOARDING.c.stage == Stage.completed),
-            counted(ONBOARDING.c.hold == HoldKind.customer),
-            counted(ONBOARDING.c.hold == HoldKind.operator),
+            _counted(ONBOARDING.c.stage == Stage.completed),
+            _counted(ONBOARDING.c.hold == HoldKind.customer),
+            _counted(ONBOARDING.c.hold == HoldKind.operator),
             BATCH.c.paused_at.is_not(None),
         )
         .join_from(BATCH, latest, latest.c.id == BATCH.c.id)
@@ -46,4 +43,8 @@ def latest_batches(engine: Engine) -> list[BatchLine]:
         .order_by(BATCH.c.id.desc())
     )
     with reading(engine) as connection:
-        return [BatchLine(*row[:-1], paused=bool(row[-1])) for row in connection.execute(statement)]
+        return [BatchLine(*row) for row in connection.execute(statement)]
+
+
+def _counted(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)

@@ -48,8 +48,8 @@ def completed_by_hour(engine: Engine, now: datetime) -> list[Hour]:
     )
     each = lately.subquery()
     with reading(engine) as connection:
-        rows = connection.execute(select(each.c.hour, func.count()).group_by(each.c.hour)).all()
-    counted: dict[int, int] = {number: completed for number, completed in rows}
+        rows = connection.execute(select(each.c.hour, func.count().label("completed")).group_by(each.c.hour)).all()
+    counted: dict[int, int] = {row.hour: row.completed for row in rows}
     return [Hour(begin, counted.get(number, 0)) for number, begin in enumerate(begins)]
 
 

@@ -54,9 +54,7 @@ def held(engine: Engine, *, each: int, batch_id: int | None = None) -> list[Grou
     ranked = select(
         ONBOARDING.c.id,
         func.count().over(partition_by=alike).label("number"),
-        func.row_number()
-        .over(partition_by=alike, order_by=(ONBOARDING.c.stage_since, ONBOARDING.c.id))
-        .label("place"),
+        func.row_number().over(partition_by=alike, order_by=(ONBOARDING.c.stage_since, ONBOARDING.c.id)).label("place"),
     ).where(ONBOARDING.c.hold.is_not(None))
     if batch_id is not None:
         ranked = ranked.where(ONBOARDING.c.batch_id == batch_id)

@@ -13,6 +13,7 @@ from store.figures.held import Group, held
 from store.figures.time_in_stage import Stay, time_in_stages
 from store.models import BATCH
 from store.standing import Standing, find_batch, standing
+from store.views import Story, story
 
 SHOWN = 100
 """So many of those who wait for the same thing are shown, the others are counted."""
@@ -50,6 +51,14 @@ class BatchFigures:
     groups: Sequence[Group]
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerFigures:
+    """One customer, at ``at``."""
+
+    at: datetime
+    story: Story
+
+
 def overview(engine: Engine, now: datetime) -> Overview:
     """Return where everybody stands, how they got there, and how fast."""
     return Overview(
@@ -80,3 +89,8 @@ def batch_figures(engine: Engine, name: str, now: datetime) -> BatchFigures:
         standing=standing(engine, name),
         groups=held(engine, each=1, batch_id=batch_id),
     )
+
+
+def customer_figures(engine: Engine, username: str, now: datetime) -> CustomerFigures:
+    """Return one customer's whole story. Raises :class:`NotFound`."""
+    return CustomerFigures(now, story(engine, username))

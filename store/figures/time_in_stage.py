@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
-from statistics import median
 
 from sqlalchemy import Connection, Engine, func, select
 
@@ -44,12 +43,14 @@ def time_in_stages(engine: Engine) -> list[Stay]:
             for transition in TRANSITIONS
         }
     return [
-        Stay(stage, len(stays), median(stays), percentile(stays, 0.95)) for stage, stays in found.items() if stays
+        Stay(stage, len(stays), percentile(stays, 0.5), percentile(stays, 0.95))
+        for stage, stays in found.items()
+        if stays
     ]
 
 
 def percentile(stays: Sequence[timedelta], share: float) -> timedelta:
-    """Return the shortest of ``stays`` that this share of them does not exceed."""
+    """Return the shortest of ``stays`` that this share of them does not exceed; of two in the middle, the shorter."""
     return sorted(stays)[max(ceil(share * len(stays)) - 1, 0)]
 
 

@@ -57,7 +57,8 @@ _ONBOARDINGS = f"""
         CASE WHEN {_WAITS} THEN 'no answer yet for channel (Which channel is to hear of it), as Alloy has told us in a '
         || 'message of some length, such as vendors write' END,
         CASE WHEN {_WAITS} AND {_KIND} <> 2 THEN :later END,
-        3, :no, 9, '{_COLUMNS}', '[]', '["apiKey"]', '0123456789abcdef0123456789abcdef', '{_FORM}', '{_FORM}', :no, :began
+        3, :no, 9, '{_COLUMNS}', '[]', '["apiKey"]', '0123456789abcdef0123456789abcdef', '{_FORM}', '{_FORM}', :no,
+        :began
     FROM number WHERE n < :total
 """  # noqa: S608
 _HISTORY = """
@@ -67,7 +68,7 @@ _HISTORY = """
 
 
 def fill(engine: Engine, total: int, waiting: int, now: datetime) -> None:
-    """Put ``total`` onboardings into empty tables, ``waiting`` of which stand still, and six entries of history each."""
+    """Put ``total`` onboardings into empty tables, ``waiting`` of which stand still, with all their history."""
     began = now - timedelta(days=2)
     same: dict[str, Any] = {"total": total, "waiting": waiting, "no": False}
     times = {"began": began, "before": now - timedelta(hours=9), "lately": now - timedelta(minutes=20)}
