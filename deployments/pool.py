@@ -64,7 +64,7 @@ async def start_runs(number: int, deployments: Iterable[Deployment] = DEPLOYMENT
     from prefect.client.orchestration import get_client
 
     for deployment in deployments:
-        known = await registered(deployment) if deployment.cron is not None else None
+        known = await registered(deployment) if deployment.at_once is not None else None
         if known is not None:
             async with get_client() as client:
                 for _ in range(number):

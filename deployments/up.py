@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.prefect_server import SharedServer, shared_prefect_server
 from deployments.schedules import DEPLOYMENTS, Deployment, as_operators_left_them
+from flows.desk.keys import OVERVIEW, address
 
 if TYPE_CHECKING:
     from prefect.runner import Runner
@@ -102,6 +103,7 @@ def _announce(server: SharedServer, port: int, say: Callable[[str], None]) -> No
     if server.started_here and not server.ui_url.endswith(f":{port}"):
         say(f"port {port} is taken by another program")
     say(f"Prefect: {server.ui_url}")
+    say(f"Where everybody stands: {server.ui_url}{address(OVERVIEW)}")
     say("serving; Ctrl-C ends it")
 
 

@@ -7,7 +7,7 @@ from flows.desk.held_back import held_back
 from flows.desk.keys import WAITING, address, batch_key
 from flows.desk.markdown import link, page, table, text
 from flows.desk.state_machine import state_machine
-from flows.desk.words import count, moment, share, span
+from flows.desk.words import count, figure, moment, share, span
 from states.holds import HoldKind
 from states.stage import Stage
 from store.figures.completed import Hour
@@ -104,10 +104,12 @@ def _completed(figures: Overview) -> str:
         outlook = "None in the last 60 minutes, so nobody can say when the others will be."
     else:
         left = pace.time_for(ahead)
+        soon = (
+            f"{count(ahead, 'onboarding')} on the way or tried again will take {span(left)}" if ahead and left else ""
+        )
         outlook = (
-            f"{pace.completed:,} in the last 60 minutes, a pace of {pace.per_hour:,.0f} an hour: "
-            f"{count(ahead, 'onboarding')} on the way or tried again will take "
-            f"{span(left) if left is not None else 'no time'}."
+            f"{pace.completed:,} in the last 60 minutes, a pace of {figure(pace.per_hour)} an hour"
+            f"{f': at that, {soon}' if soon else ', and nobody is on the way'}."
         )
     return page(hours_chart(figures.hours), f"{lately}. {outlook}").strip()
 
@@ -137,7 +139,7 @@ def _paces(standing: Standing) -> str:
             how = "as `ALLOY_RATE` says" if one.given else "the limit, found by asking"
             if not one.given and not one.limit_met:
                 how = "the limit is still searched by asking"
-            lines.append(f"- At most **{one.rate:,.4g} calls a second**, all workers together: {how}.")
+            lines.append(f"- At most **{figure(one.rate)} calls a second**, all workers together: {how}.")
         if one.paused_until is not None:
             lines.append(f"- Alloy has asked to wait until {moment(one.paused_until)} UTC.")
     return "\n".join([*lines, f"- {count(standing.calls, 'call')} so far."])

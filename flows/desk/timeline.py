@@ -32,7 +32,9 @@ def timeline(one: OnboardingStory, now: datetime) -> str:
     if holds:
         lines += ["    section held for"]
         lines += [_bar(words, "crit", since, until) for words, since, until in holds]
-    return drawing(lines, gantt={"leftPadding": 90, "barHeight": 22, "fontSize": 12})
+    return drawing(
+        lines, gantt={"useWidth": 720, "leftPadding": 80, "barHeight": 26, "fontSize": 14, "sectionFontSize": 14}
+    )
 
 
 def _stays(one: OnboardingStory, now: datetime) -> Iterator[tuple[Stage, datetime, datetime, bool]]:

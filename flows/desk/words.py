@@ -28,3 +28,8 @@ def count(number: int, one: str, several: str | None = None) -> str:
 def share(part: float | None) -> str:
     """Say a share of a hundred; nothing where there is none."""
     return "" if part is None else f"{part:.1%}"
+
+
+def figure(number: float) -> str:
+    """Say a number that need not be whole."""
+    return f"{number:,.1f}".removesuffix(".0")
