@@ -47,7 +47,7 @@ class Standing:
     unfinished: list[Unfinished] = field(default_factory=list)
     paces: list[Found] = field(default_factory=list)
     """How fast the accounts are called that were called lately, the latest first."""
-    parts: dict[tuple[Stage, HoldKind | None, Reason | None], int] = field(default_factory=dict)
+    parts: dict[tuple[Stage, HoldKind | None, Reason | None], int] = field(default_factory=dict, compare=False)
     """The same counts as one table: each onboarding counts in one part."""
 
 

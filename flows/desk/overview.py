@@ -104,13 +104,10 @@ def _completed(figures: Overview) -> str:
         outlook = "None in the last 60 minutes, so nobody can say when the others will be."
     else:
         left = pace.time_for(ahead)
-        soon = (
-            f"{count(ahead, 'onboarding')} on the way or tried again will take {span(left)}" if ahead and left else ""
-        )
-        outlook = (
-            f"{pace.completed:,} in the last 60 minutes, a pace of {figure(pace.per_hour)} an hour"
-            f"{f': at that, {soon}' if soon else ', and nobody is on the way'}."
-        )
+        others = "nobody is on the way"
+        if ahead and left is not None:
+            others = f"{count(ahead, 'onboarding')} on the way or tried again will take {span(left)} at that"
+        outlook = f"{pace.completed:,} in the last 60 minutes, a pace of {figure(pace.per_hour)} an hour: {others}."
     return page(hours_chart(figures.hours), f"{lately}. {outlook}").strip()
 
 

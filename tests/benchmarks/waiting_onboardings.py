@@ -14,6 +14,7 @@ from store.engine import writing
 from store.models import BATCH, CUSTOMER
 
 _BATCHES = 8
+FIRST_BATCH, FIRST_CUSTOMER = "batch 1", "customer.number.0@example.test"
 _COLUMNS = '[{"name": "map.channel", "value": "C0123456789", "workflow_id": null, "block": null}]'
 _FORM = (
     '[{"workflowId": "64f0000000000000000000aa", "blockId": "64f0000000000000000000bb", "app": "slack", "fields": ['
