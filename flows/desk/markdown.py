@@ -58,7 +58,7 @@ def _letter(letter: str) -> str:
         return letter
     if not letter.isprintable():
         return "�"
-    return letter if letter.isalnum() else f"&#{ord(letter)};"
+    return letter if letter.isalnum() or letter == "…" else f"&#{ord(letter)};"
 
 
 def _unlinked(address: str) -> str:

@@ -91,9 +91,8 @@ def _funnel(figures: Overview) -> str:
                 f"{stay.number:,}" if stay else "",
             )
         )
-    head = ("Stage", "#At it now", "#Ever reached it", "#Of the stage before", "#Median time in it", "#95 of 100 within",
-            "#Of the last")  # fmt: skip
-    return table(head, rows)
+    times = ("#Median time in it", "#95 of 100 within", "#Of the last")
+    return table(("Stage", "#At it now", "#Ever reached it", "#Of the stage before", *times), rows)
 
 
 def _completed(figures: Overview) -> str:
