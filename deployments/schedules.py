@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from flows.desk.keys import OVERVIEW, WAITING, address
+
 if TYPE_CHECKING:  # importing Prefect takes seconds, and the CLI imports this module
     from prefect import Flow
     from prefect.client.schemas.responses import DeploymentResponse
@@ -56,6 +58,10 @@ With `what_to_do` left at *preview* nothing changes: the run shows whom it would
 know who decides. Who is let go is driven by the next resume.\
 """
 
+_SEE = f"""
+See [where everybody stands]({address(OVERVIEW)}) and [who waits]({address(WAITING)}).
+"""
+
 DEPLOYMENTS: tuple[Deployment, ...] = (
     Deployment(
         name="every-five-minutes",
@@ -71,7 +77,8 @@ Runs every five minutes: one at a time, or as many side by side as `onboard depl
 work. A run shown as *Not needed* found enough others at work on all of it; nothing is lost by that.
 
 Run it by hand to resume at once, or with `batch` to resume one list only.
-""",
+"""
+        + _SEE,
     ),
     Deployment(
         name="from-a-list",
@@ -85,7 +92,8 @@ can read), or a URL: `https://`, `s3://`, `gs://` and whatever else fsspec reads
 of the process that runs it. The list itself is never a parameter, since it carries auth values.
 
 The same list again changes nothing: what is done stays done, what is missing is resumed.
-""",
+"""
+        + _SEE,
     ),
     Deployment(
         name="one-customer",
@@ -96,7 +104,40 @@ Onboards **one customer** for one integration, now.
 
 For an app that asks for an API key or other auth values use a list: parameters can be read by everybody who sees this
 page.
-""",
+"""
+        + _SEE,
+    ),
+    Deployment(
+        name="overview",
+        entrypoint="flows.desk.refreshing.refresh_desk",
+        cron="*/5 * * * *",
+        tags=("onboarding", "desk", "scheduled"),
+        description="""\
+Brings the pages up to date that show **where everybody stands** and **who waits**. It only reads.
+
+Runs every five minutes, and every onboarding run does the same at its end.
+"""
+        + _SEE,
+    ),
+    Deployment(
+        name="customer-story",
+        entrypoint="flows.desk.refreshing.show_customer",
+        tags=("onboarding", "desk"),
+        description="""\
+Publishes **one customer's story**: how long it was at each stage, its calls and what came of them, what it waits for
+and what will happen next. It only reads; the page is among the artifacts of the run.
+"""
+        + _SEE,
+    ),
+    Deployment(
+        name="batch-page",
+        entrypoint="flows.desk.refreshing.show_batch",
+        tags=("onboarding", "desk"),
+        description="""\
+Publishes the page of **one batch**: its funnel, and its failures by reason, each with an example and the remedy. It
+only reads; the page is among the artifacts of the run.
+"""
+        + _SEE,
     ),
     Deployment(
         name="inbox",
@@ -121,6 +162,7 @@ artifacts. Runs of other flows are left alone, and so are our own records.
 """,
     ),
     NOTE_ALERT,
+    Deployment(
         name="redrive",
         entrypoint="flows.acting.verbs.redrive_onboardings",
         tags=("acting",),
@@ -243,7 +285,8 @@ async def registered(deployment: Deployment) -> "DeploymentResponse | None":
 def slugs(deployment: Deployment, runs: int) -> list[str]:
     """Return the names of a deployment's schedules: one starts one run.
 
-    By its slug Prefect knows a schedule again and updates it; without one it would delete and create anew.
+    By its slug Prefect knows a schedule again and updates it; without one it would delete and create anew. Runs that do
+    not share work are not started side by side.
     """
     # Only a resume shares its work with others of its kind.
     more = [f"{deployment.name}-{number}" for number in range(2, runs + 1) if deployment.at_once is not None]

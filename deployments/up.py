@@ -14,6 +14,7 @@ from deployments.alerts import NoBlock, install
 from deployments.prefect_server import SharedServer, shared_prefect_server
 from deployments.schedules import DEPLOYMENTS, NOTE_ALERT, Deployment, as_operators_left_them, cron_of, registered
 from store.private_folder import make_private
+from flows.desk.keys import OVERVIEW, address
 
 if TYPE_CHECKING:
     from prefect.runner import Runner
@@ -136,6 +137,7 @@ def _announce(server: SharedServer, port: int, say: Callable[[str], None]) -> No
     if server.started_here and not server.ui_url.endswith(f":{port}"):
         say(f"port {port} is taken by another program")
     say(f"Prefect: {server.ui_url}")
+    say(f"Where everybody stands: {server.ui_url}{address(OVERVIEW)}")
     say("serving; Ctrl-C ends it")
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from flows.at_work import at_work, is_one_too_many
 from flows.events import announcing, tell_of_halt, tell_of_resuming
 from flows.fetching import NotFetched, fetched, name_of
+from flows.desk.keeping import kept_desk
 from flows.garbage import calm_collector
 from flows.loop import Driven, Loop
 from flows.overdue import NOT_NEEDED, cancel_overdue
@@ -193,11 +194,12 @@ async def _drive(resources: Resources, scope: Scope, at_once: int | None, most_f
 
     loop = Loop(resources, scope, move_page)
     tell_of_resuming(scope)
-    async with at_work(resources, scope, lambda: loop.driven.seconds) as run_id:
+    async with kept_desk(resources, scope) as desk, at_work(resources, scope, lambda: loop.driven.seconds) as run_id:
         if at_once is not None:
             if await is_one_too_many(resources, run_id, at_once):
                 return Cancelled(name=NOT_NEEDED, message="Enough other runs go on with all that is due.")
             await cancel_overdue(before=datetime.now(UTC), keep=at_once - 1)
+        desk.begin()
         try:
             with signals, calm_collector():
                 async with announcing(resources, scope, most_for_operators=most_for_operators):

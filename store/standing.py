@@ -47,6 +47,8 @@ class Standing:
     unfinished: list[Unfinished] = field(default_factory=list)
     paces: list[Found] = field(default_factory=list)
     """How fast the accounts are called that were called lately, the latest first."""
+    parts: dict[tuple[Stage, HoldKind | None, Reason | None], int] = field(default_factory=dict, compare=False)
+    """The same counts as one table: each onboarding counts in one part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,9 @@ def _added_up(
     stages, holds, reasons = dict.fromkeys(Stage, 0), dict.fromkeys(HoldKind, 0), dict[Reason, int]()
     moving = 0
     due: list[datetime] = []
+    parts: dict[tuple[Stage, HoldKind | None, Reason | None], int] = {}
     for stage, hold, reason, count, due_at in counts:
+        parts[Stage(stage), hold and HoldKind(hold), reason and Reason(reason)] = count
         stages[Stage(stage)] += count
         if hold is not None:
             holds[HoldKind(hold)] += count
@@ -195,6 +199,7 @@ def _added_up(
         next_due_at=min(due, default=None),
         calls=calls,
         seconds=seconds,
+        parts=parts,
     )
 
 

@@ -88,6 +88,7 @@ def _print_page(driven: Driven) -> None:
     if driven.page:
         how = "" if driven.page_stays else f" ({command('up')} serves it)"
         typer.echo(f"This run in Prefect{how}:\n  {driven.page}")
+        typer.echo(f"Where everybody stands, in Prefect:\n  {driven.overview}")
 
 
 VERBS: tuple[Callable[..., Any], ...] = (run, resume)

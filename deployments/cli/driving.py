@@ -21,6 +21,7 @@ import typer
 from deployments.cli.exits import ExitCode, Refused
 from deployments.cli.progress import shown_progress
 from deployments.up import PREFECT_PORT
+from flows.desk.keys import OVERVIEW, address
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -47,6 +48,8 @@ class Driven:
     seconds: float = 0.0
     interrupted: bool = False
     page: str = ""
+    overview: str = ""
+    """The page in Prefect of where everybody stands."""
     page_stays: bool = False
     """Whether the page can be opened now: a server that was started for this run ends with it."""
 
@@ -85,6 +88,7 @@ async def _drive(engine: "Engine", flow_name: str, batch: str | None, server: "S
         if told and flow_run_id is not None:
             pages = f"http://127.0.0.1:{PREFECT_PORT}" if server.started_here else server.ui_url
             driven.page = f"{pages}/runs/flow-run/{flow_run_id}"
+            driven.overview = f"{pages}{address(OVERVIEW)}"
             await _recorded(flow_run_id, watcher, interrupted=interruption.asked > 0)
         await _judge(state)
     except asyncio.CancelledError:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from rich.table import Table
 
-from tests.benchmarks import bulk, claims, intake, prefect_size, rate, scaling, workers
+from tests.benchmarks import bulk, claims, desk, intake, prefect_size, rate, scaling, workers
 from tests.benchmarks.surroundings import Surroundings, surrounded
 
 # Apart from the others: one Prefect server and one local Alloy serve them all.
@@ -72,3 +72,9 @@ def test_an_intake_is_measured_in_a_process_of_its_own(around: Surroundings) -> 
     found = intake.measured_apart(10, around.databases, "SQLite")
 
     assert found["both"] > 0
+
+
+def test_every_page_of_the_desk_is_made_on_both_databases(around: Surroundings) -> None:
+    table = desk.measure(around.databases, total=40, waiting=20, rounds=1)
+
+    assert len(column(table, 0)) == 2 * (len(desk.PAGES) + 1)

@@ -67,12 +67,26 @@ def test_a_run_in_a_pool_fetches_nothing_and_refuses_a_database_of_its_machines_
     assert prepared.job_variables == {"env": {"ONBOARD_SHARED": "true"}}
 
 
-def test_the_names_of_the_deployments_differ_and_only_resuming_starts_by_itself():
+def test_the_names_of_the_deployments_differ_and_what_resumes_by_itself_is_told_how_many_runs_are_enough():
+    by_themselves = {deployment.entrypoint: deployment.at_once for deployment in DEPLOYMENTS if deployment.cron}
+
     assert len({deployment.name for deployment in DEPLOYMENTS}) == len(DEPLOYMENTS)
-    assert [deployment.entrypoint for deployment in DEPLOYMENTS if deployment.cron] == [
-        "flows.onboard.resume_onboardings"
-    ]
-    assert all(deployment.at_once == 1 for deployment in DEPLOYMENTS if deployment.cron)
+    assert by_themselves["flows.onboard.resume_onboardings"] == 1
+    assert "flows.desk.refreshing.refresh_desk" in by_themselves
+
+
+def test_what_only_reads_is_scheduled_once_in_a_pool_that_resumes_with_several_runs():
+    overview = next(deployment for deployment in DEPLOYMENTS if deployment.name == "overview")
+    prepared = to_runner_deployment(overview, pool=Pool("ours", runs=3))
+
+    assert prepared.schedules is not None
+    assert [schedule.slug for schedule in prepared.schedules] == ["overview"]
+    assert prepared.parameters == {}
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment.name)
+def test_every_deployment_leads_to_the_overview_with_one_click(deployment):
+    assert "](/v2/artifacts/key/onboarding-overview)" in deployment.description
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment.name)

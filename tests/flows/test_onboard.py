@@ -7,7 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import State
 
 from deployments.prefect_server import shared_prefect_server
@@ -150,3 +150,28 @@ async def test_a_run_over_everything_that_would_be_one_too_many_is_not_needed(al
 
     assert (crowded.name, crowded.is_cancelled()) == ("Not needed", True)
     assert (shared.is_completed(), alone.is_completed()) == (True, True)
+
+
+async def test_after_a_run_its_pages_are_there_and_the_progress_of_its_batch_is_complete(
+    alloy: Sandbox, tmp_path: Path
+) -> None:
+    from flows.desk.keys import OVERVIEW, WAITING, batch_key, progress_key
+    from flows.desk.refreshing import refresh_desk, show_customer
+    from flows.onboard import onboard_customers
+
+    state = await onboard_customers(list_path=write_list(tmp_path, "ann@example.test,Klaviyo,key-1"), return_state=True)
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    async with get_client() as client:
+        of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+        shown = {one.key: one.data for one in await client.read_artifacts(flow_run_filter=of_run)}
+        before = len(await client.read_artifacts())
+        await refresh_desk(return_state=True)
+        unchanged = len(await client.read_artifacts())
+        await show_customer(username="ann@example.test", return_state=True)
+        told = len(await client.read_artifacts())
+
+    assert set(shown) == {OVERVIEW, WAITING, batch_key("spring"), progress_key("spring")}
+    assert shown[progress_key("spring")] == 100.0
+    assert "| 1 | 1 | 0 | 0 | 0 | 0 | 0 |" in str(shown[OVERVIEW])
+    assert (unchanged, told) == (before, before + 1)

@@ -1,0 +1,75 @@
+"""The page of one batch: its funnel, and its failures by reason, each with one example and the remedy."""
+
+from flows.desk.held_back import held_back
+from flows.desk.keys import OVERVIEW, WAITING, address, progress_key
+from flows.desk.markdown import link, page, table, text
+from flows.desk.overview import counts_table
+from flows.desk.remedies import command_for, remedy_for, without_remedy
+from flows.desk.state_machine import state_machine
+from flows.desk.words import moment, share
+from states.holds import HoldKind
+from store.figures.funnel import funnel
+from store.figures.held import Group
+from store.figures.pages import BatchFigures
+
+_TITLES = {
+    HoldKind.operator: "Needs an operator",
+    HoldKind.customer: "Waits for the customer",
+    HoldKind.retry: "Tried again by itself",
+    HoldKind.cancelled: "Cancelled",
+}
+
+
+def render_batch(figures: BatchFigures) -> str:
+    """Return the page as markdown."""
+    standing = figures.standing
+    back = held_back(standing)
+    rows = [
+        (step.stage.value, f"{step.here:,}", f"{step.reached:,}", share(step.converted)) for step in funnel(standing)
+    ]
+    return page(
+        f"# Batch {text(figures.name)}",
+        _where_from(figures),
+        counts_table(standing),
+        f"## Held back\n\n{back}" if back else "",
+        "## The funnel",
+        table(("Stage", "#At it now", "#Ever reached it", "#Of the stage before"), rows),
+        state_machine(standing),
+        "## Who stands still, by reason",
+        _reasons(figures) or "Nobody stands still.",
+    )
+
+
+def _where_from(figures: BatchFigures) -> str:
+    links = ", ".join(
+        link(words, address(key))
+        for words, key in (
+            ("its progress", progress_key(figures.name)),
+            ("everybody", OVERVIEW),
+            ("who waits", WAITING),
+        )
+    )
+    source = f" From {text(figures.source)}." if figures.source else ""
+    taken_in = f" Wholly in since {moment(figures.taken_in_at)}." if figures.taken_in_at else ""
+    erased = f" {figures.standing.erased:,} more were erased." if figures.standing.erased else ""
+    return f"As of {moment(figures.at)} UTC.{source}{taken_in}{erased} See {links}."
+
+
+def _reasons(figures: BatchFigures) -> str:
+    order = list(_TITLES)
+    groups = sorted(figures.groups, key=lambda group: (order.index(group.hold), -group.number))
+    head = ("", "Reason", "#Number", "For example", "Why", "Remedy", "Command for this one")
+    return table(head, [_row(group) for group in groups]) if groups else ""
+
+
+def _row(group: Group) -> tuple[str, ...]:
+    example = group.oldest[0]
+    return (
+        _TITLES[group.hold],
+        group.reason.value,
+        f"{group.number:,}",
+        f"{text(example.username)} · {text(example.integration)}",
+        text(without_remedy(example)),
+        remedy_for(group.hold, group.reason),
+        command_for(example),
+    )

@@ -1,0 +1,73 @@
+"""Who waits: a table for each kind of help that is wanted, those who have waited longest first."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from flows.desk.keys import OVERVIEW, address
+from flows.desk.markdown import link, page, table, text
+from flows.desk.remedies import command_for, remedy_for, without_remedy
+from flows.desk.words import moment
+from states.holds import LAST_ATTEMPT, HoldKind, Reason
+from store.figures.held import Group, Held
+from store.figures.pages import SHOWN, WaitingList
+
+
+def render_waiting(figures: WaitingList) -> str:
+    """Return the tables as markdown."""
+    tables = [_section(title, [one for one in figures.groups if belongs(one)]) for title, belongs in _LISTS]
+    return page(
+        f"# Who waits\n\nAs of {moment(figures.at)} UTC. {link('Where everybody stands', address(OVERVIEW))}",
+        *(tables if any(tables) else ["Nobody waits."]),
+    )
+
+
+_LISTS: Sequence[tuple[str, Callable[[Group], bool]]] = (
+    ("For an operator", lambda group: group.hold is HoldKind.operator),
+    ("For an answer", lambda group: group.hold is HoldKind.customer and group.reason is not Reason.awaiting_consent),
+    ("For consent", lambda group: group.hold is HoldKind.customer and group.reason is Reason.awaiting_consent),
+    ("To be tried again", lambda group: group.hold is HoldKind.retry),
+)
+"""In the order in which somebody can do something about them."""
+
+
+def _section(title: str, groups: Sequence[Group]) -> str:
+    """Return one list, with what has to be done for each of its reasons, and the exact number of who is not shown."""
+    number = sum(group.number for group in groups)
+    if not number:
+        return ""
+    rows = sorted((one for group in groups for one in group.oldest), key=lambda one: one.since)[:SHOWN]
+    return page(
+        f"## {title}: {number:,}",
+        "\n".join(_remedies(groups)),
+        table(("Customer", "Integration", "Batch", "Stage", "Since (UTC)", "Why", "What happens next", "Command"),
+              [_row(one) for one in rows]),
+        f"and **{number - len(rows):,} more**, who have waited for less long." if number > len(rows) else "",
+    ).strip()  # fmt: skip
+
+
+def _remedies(groups: Iterable[Group]) -> Iterable[str]:
+    for group in groups:
+        yield f"- {group.number:,} {group.reason}: {remedy_for(group.hold, group.reason)}"
+
+
+def _row(one: Held) -> Sequence[str]:
+    return (
+        text(one.username),
+        text(one.integration),
+        text(one.batch),
+        one.stage.value,
+        moment(one.since),
+        text(f"{one.reason}: {without_remedy(one)}" if one.sentence else one.reason),
+        what_happens_next(one),
+        command_for(one),
+    )
+
+
+def what_happens_next(one: Held) -> str:
+    """Say what will happen by itself, and when."""
+    match one.hold:
+        case HoldKind.retry if one.due_at is not None:
+            return f"attempt {one.attempts + 1} of {LAST_ATTEMPT} at {moment(one.due_at)}"
+        case HoldKind.customer if one.due_at is not None:
+            return f"looked at again at {moment(one.due_at)}"
+        case _:
+            return "nothing, until somebody acts"
