@@ -61,7 +61,8 @@ def move(
     settings: "Settings", flow_name: str, batch: str | None, *, taken: Taken | None = None, as_json: bool = False
 ) -> ExitCode:
     """Run the flow over the batch, print where everybody stands then, and return how that ends the command."""
-    from store.standing import find_batch, standing
+    from store.finding import find_batch
+    from store.standing import standing
 
     with open_database(settings) as engine:
         if batch is not None:

@@ -67,7 +67,7 @@ class Refused(Exception):
 
 # By name, since importing these to compare with them would take longer than most commands run.
 _KNOWN: dict[str, tuple[ExitCode, str]] = {
-    "store.standing.NotFound": (ExitCode.bad_input, "not_found"),
+    "store.finding.NotFound": (ExitCode.bad_input, "not_found"),
     "flows.receive.ListRefused": (ExitCode.bad_input, "bad_list"),
     "store.lists.mapping_file.MappingRefused": (ExitCode.bad_input, "bad_mapping"),
     "states.failures.Halted": (ExitCode.cannot_start, "halted"),

@@ -12,7 +12,8 @@ from store.engine import writing
 from store.journal import Closing
 from store.models import BATCH, INTENT, RUN
 from store.read_only import Database, open_read_only
-from store.standing import NotFound, Standing, Waiting, find_batch, form_of, standing, waiting
+from store.finding import NotFound, find_batch
+from store.standing import Standing, Waiting, form_of, standing, waiting
 from store.views import leftovers
 from tests.store.conftest import Add
 
