@@ -8,8 +8,8 @@ import typer
 
 from deployments.cli.driving import Driven, drive
 from deployments.cli.exits import ExitCode, Refused
-from deployments.cli.look import Batch, Json
 from deployments.cli.opening import open_database, read_settings
+from deployments.cli.options import Batch, Json
 from deployments.cli.report import counts_object, print_json, print_standing
 from deployments.cli.taking_in import Handed, Taken, take_in
 from deployments.cli.wording import command

@@ -128,6 +128,17 @@ def as_refused(error: BaseException) -> Refused:
     )
 
 
+_AWAY = frozenset({"sqlalchemy.exc.OperationalError", "sqlite3.OperationalError", "psycopg.OperationalError"})
+
+
+def database_is_away(error: Exception) -> str | None:
+    """Return why the database did not answer, if ``error`` says no more than that: it may do so again in a moment."""
+    if isinstance(error, Refused):
+        return error.message if error.error == "database" else None
+    kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    return f"the database does not answer: {_sentence(error)}" if kinds & _AWAY else None
+
+
 def _sentence(error: BaseException) -> str:
     # SQLAlchemy's own text repeats the statement; the driver's says what is wrong.
     text = str(getattr(error, "orig", None) or error).strip()

@@ -9,10 +9,10 @@ from sqlalchemy import Engine, insert
 from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
 from store.engine import writing
+from store.finding import NotFound, find_batch
 from store.journal import Closing
 from store.models import BATCH, INTENT, RUN
 from store.read_only import Database, open_read_only
-from store.finding import NotFound, find_batch
 from store.standing import Standing, Waiting, form_of, standing, waiting
 from store.views import leftovers
 from tests.store.conftest import Add
