@@ -99,6 +99,13 @@ def readable_form(raw: Iterable[object] | None) -> list[FormBlock] | None:
         return None
 
 
+def named_fields(form: Iterable[FormBlock], sentence: str) -> list[str]:
+    """Return the names of those fields of ``form`` that ``sentence`` speaks of."""
+    words = f" {sentence.replace(':', ' ').replace(',', ' ')} "
+    names = dict.fromkeys(asked.name for block in form for asked in block.fields)
+    return [name for name in names if f" {name} " in words]
+
+
 def fill(form: Sequence[FormBlock], sources: Sequence[Sequence[Given]]) -> Filled:
     """Answer every field of ``form`` from the first of ``sources`` that has an answer for it.
 

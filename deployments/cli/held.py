@@ -80,12 +80,10 @@ def remedy_for(database: "Database", group: Group, batch: str | None) -> str:
 
 def asked_names(database: "Database", row: "Waiting") -> list[str]:
     """Return the names of the fields that the row's sentence speaks of."""
-    from states.forms import parse_form
+    from states.forms import named_fields, parse_form
     from store.standing import form_of
 
-    form = parse_form(form_of(database, row.username, row.integration))
-    names = dict.fromkeys(asked.name for block in form for asked in block.fields)
-    return [name for name in names if f" {name} " in f" {row.sentence.replace(':', ' ').replace(',', ' ')} "]
+    return named_fields(parse_form(form_of(database, row.username, row.integration)), row.sentence)
 
 
 def failed_so_often(attempts: int) -> str:

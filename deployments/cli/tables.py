@@ -37,9 +37,22 @@ def tabulated(titles: Sequence[str], rows: Sequence[Row], *, indent: int = 2) ->
             yield margin + _beside(values, widths)
         else:
             yield margin + values.pop(used[0])
-            yield from folded(" · ".join(f"{titles[place]} {value}" for place, value in values.items() if value), 4)
+            yield from _packed([f"{titles[place]} {value}" for place, value in values.items() if value], indent + 2)
         for sentence in row.below:
             yield from folded(sentence, indent + 4)
+
+
+def _packed(parts: Sequence[str], indent: int) -> Iterator[str]:
+    """Yield as many of ``parts`` in a line as fit."""
+    line = ""
+    for part in parts:
+        if line and indent + cells(f"{line} · {part}") > columns():
+            yield " " * indent + line
+            line = part
+        else:
+            line = f"{line} · {part}" if line else part
+    if line:
+        yield " " * indent + line
 
 
 def _in_one_line(text: str) -> str:
