@@ -14,10 +14,10 @@ from states.forms import Given
 from states.holds import HoldKind
 from states.stage import Stage
 from store.choosing import Chosen, Chunk, in_chunks, standing_still, with_a_link
+from store.finding import NotFound
 from store.intake.holding_back import IS_HELD_BACK
 from store.models import HISTORY, ONBOARDING
 from store.quarantine import let_be_probed
-from store.views import NotFound
 
 _BEFORE_MAPPED = (Stage.new, Stage.created, Stage.authed, Stage.installing)
 _NOT_CANCELLED = ONBOARDING.c.hold.is_distinct_from(HoldKind.cancelled)
@@ -26,7 +26,7 @@ _NOT_CANCELLED = ONBOARDING.c.hold.is_distinct_from(HoldKind.cancelled)
 def answer(engine: Engine, chosen: Chosen, given: Sequence[Given], *, by: str, now: datetime) -> int:
     """Keep answers for the onboardings ``chosen`` that are not mapped yet, and let them go on; return how many.
 
-    Raises :class:`store.views.NotFound` if there is none.
+    Raises :class:`store.finding.NotFound` if there is none.
     """
     names = ", ".join(sorted({one.name for one in given}))
 

@@ -9,9 +9,9 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from store.engine import writing
+from store.finding import NotFound
 from store.models import AUTH_VALUE, BATCH, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
 from store.outages import attempts
-from store.standing import NotFound
 
 
 class StillLeased(RuntimeError):
@@ -21,7 +21,7 @@ class StillLeased(RuntimeError):
 def erase(engine: Engine, username: str, *, now: datetime) -> int:
     """Delete the customer ``username`` and all that belongs to them; return how many onboardings that were.
 
-    Raises :class:`store.standing.NotFound`, or :class:`StillLeased` while a worker has one of them.
+    Raises :class:`store.finding.NotFound`, or :class:`StillLeased` while a worker has one of them.
     """
     erased: int | None = None
     for attempt in attempts():

@@ -8,31 +8,14 @@ of an id.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum, auto
 
 from pydantic import JsonValue
 from sqlalchemy import Connection, Exists, and_, bindparam, exists, insert, null, or_, select, update
 
 from states.stage import Trigger
 from states.transitions import TRANSITIONS
+from store.closing import Closing
 from store.models import INTENT, ONBOARDING
-
-
-class Closing(StrEnum):
-    """How an intent ended."""
-
-    answered = auto()
-    """Alloy's answer arrived and moved the record."""
-    found = auto()
-    """The answer was lost; what it did was found at Alloy and moved the record."""
-    late = auto()
-    """The answer arrived after the lease was lost; whoever claims the record next uses it."""
-    nothing = auto()
-    """It certainly had no effect: not sent, or refused."""
-    absent = auto()
-    """Its effect was looked for, twice and late enough, and is not there."""
-    leftover = auto()
-    """Its effect may be there but cannot be found; a suspected leftover, which does no harm."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from sqlalchemy import BindParameter, Connection, Select, bindparam, or_, select
 
 from states.stage import Stage, Trigger
 from states.transitions import BY_SOURCE
-from store.journal import UNSETTLED, Closing
+from store.closing import Closing
+from store.journal import UNSETTLED
 from store.models import AUTH_VALUE, BATCH, CUSTOMER, INTENT, ONBOARDING
 from store.records import OpenIntent, Record, Sibling
 

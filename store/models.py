@@ -245,7 +245,7 @@ class Intent(SQLModel, table=True):
     """When its sender told that the outcome is unknown; until then it may be asleep, and send the call yet."""
     closed_at: datetime | None = None
     outcome: str | None = None
-    """One of `store.journal.Closing`."""
+    """One of `store.closing.Closing`."""
     evidence: dict[str, JsonValue] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
 
 

@@ -4,6 +4,7 @@ Importing SQLAlchemy takes a hundred times as long as counting ten thousand reco
 line, again and again, is written as SQL that SQLite and PostgreSQL both understand, with ``:name`` for a parameter.
 """
 
+import json
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -79,6 +80,25 @@ def as_time(found: datetime | str) -> datetime:
     if isinstance(found, str):
         return datetime.fromisoformat(found).replace(tzinfo=UTC)
     return found.astimezone(UTC)
+
+
+def as_optional_time(found: datetime | str | None) -> datetime | None:
+    """Return a time that may not be set, likewise."""
+    return None if found is None else as_time(found)
+
+
+def as_json(found: Any) -> Any:
+    """Return JSON that a driver gave: SQLite keeps it as text."""
+    return json.loads(found) if isinstance(found, str) else found
+
+
+def as_parameter(database: Database, time: datetime) -> datetime | str:
+    """Return a time as it is compared with those that ``database`` keeps."""
+    if isinstance(database, ReadOnly):
+        keeps_text = isinstance(database.connection, sqlite3.Connection)
+    else:
+        keeps_text = database.dialect.name == "sqlite"
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}" if keeps_text else time
 
 
 def _is_up_to_date(database: ReadOnly) -> bool:

@@ -3,7 +3,6 @@
 Importing this module imports neither SQLAlchemy nor the tables; :mod:`store.read_only` says why, and how it asks.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from states.holds import HoldKind, Reason
 from states.stage import Stage
+from store.finding import find_batch
 from store.intake.unfinished import Unfinished, unfinished
+from store.leftovers import count_leftovers
 from store.pace_found import Found, found_paces
-from store.read_only import Database, as_time, ask
+from store.read_only import Database, as_json, as_optional_time, as_time, ask
 from store.standstill import PausedBatch, QuarantinedCohort, paused_batches, quarantined_cohorts
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
-
-
-class NotFound(LookupError):
-    """There is no such batch or customer; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +63,8 @@ class Waiting:
     attempts: int
 
 
-def find_batch(database: Database, name: str) -> int:
-    """Return the id of the batch ``name``. Raises :class:`NotFound`."""
-    for (batch_id,) in ask(database, "SELECT id FROM batch WHERE name = :name", name=name):
-        return int(batch_id)
-    latest = ask(database, "SELECT name FROM batch ORDER BY id DESC LIMIT 5")
-    raise NotFound(f"there is no batch {name!r}; the latest are: {', '.join(row[0] for row in latest) or 'none yet'}")
-
-
 def standing(database: Database, batch: str | None = None) -> Standing:
-    """Count everybody, or those of one batch. Raises :class:`NotFound`."""
+    """Count everybody, or those of one batch. Raises :class:`store.finding.NotFound`."""
     of = {} if batch is None else {"batch_id": find_batch(database, batch)}
     of_batch = "WHERE batch_id = :batch_id" if of else ""
     # One statement, so that whoever moves meanwhile is counted once.
@@ -89,23 +78,13 @@ def standing(database: Database, batch: str | None = None) -> Standing:
     [(calls, seconds)] = ask(
         database, "SELECT coalesce(sum(calls), 0), coalesce(sum(seconds), 0) FROM run", of_batch, **of
     )
-    # The words are those of `store.journal.Closing`: a start whose effect could not be found, or a late answer. Nobody
-    # looks for what a call did whose record was cancelled.
-    [(leftovers,)] = ask(
-        database,
-        """
-        SELECT count(*) FROM intent WHERE (outcome IN ('leftover', 'late') OR (closed_at IS NULL AND EXISTS (
-            SELECT 1 FROM onboarding WHERE onboarding.id = intent.onboarding_id AND onboarding.hold = 'cancelled'
-        )))
-        """,
-        "AND onboarding_id IN (SELECT id FROM onboarding WHERE batch_id = :batch_id)" if of else "",
-        **of,
-    )
     [(erased,)] = ask(
         database, "SELECT coalesce(sum(erased), 0) FROM batch", "WHERE id = :batch_id" if of else "", **of
     )
     return replace(
-        _added_up(batch, counts, leftovers=int(leftovers), calls=int(calls), seconds=round(float(seconds), 3)),
+        _added_up(
+            batch, counts, leftovers=count_leftovers(database, **of), calls=int(calls), seconds=round(float(seconds), 3)
+        ),
         erased=int(erased),
         quarantined=quarantined_cohorts(database, **of),
         paused=paused_batches(database, **of),
@@ -128,7 +107,12 @@ def counts_of_batch(database: Database, batch_id: int) -> dict[str, int]:
 
 
 def waiting(
-    database: Database, *, batch: str | None = None, kind: HoldKind | None = None, limit: int = 50
+    database: Database,
+    *,
+    batch: str | None = None,
+    kind: HoldKind | None = None,
+    reason: Reason | None = None,
+    limit: int = 50,
 ) -> list[Waiting]:
     """Return who stands still, those whom an operator must help first, then the longest waiting."""
     chosen: dict[str, object] = {}
@@ -136,6 +120,8 @@ def waiting(
         chosen["batch_id"] = find_batch(database, batch)
     if kind is not None:
         chosen["hold"] = kind.value
+    if reason is not None:
+        chosen["reason"] = reason.value
     rows = ask(
         database,
         """
@@ -167,7 +153,7 @@ def form_of(database: Database, username: str, integration: str) -> "list[dict[s
     )
     form: list[dict[str, JsonValue]] = []
     for (found,) in rows:
-        form = json.loads(found) if isinstance(found, str) else found
+        form = as_json(found)
     return form
 
 
@@ -213,6 +199,6 @@ def _waiting(row: Sequence[Any]) -> Waiting:
         reason=Reason(reason),
         sentence=sentence,
         since=as_time(since),
-        due_at=None if due_at is None else as_time(due_at),
+        due_at=as_optional_time(due_at),
         attempts=attempts,
     )

@@ -3,13 +3,12 @@
 Plain SQL through :mod:`store.read_only`, as all that ``status`` asks.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
 from states.holds import Reason
 from states.stage import Stage
-from store.read_only import Database, as_time, ask
+from store.read_only import Database, as_json, as_time, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def quarantined_cohorts(database: Database, batch_id: int | None = None) -> list
     )
     found = []
     for integration, packed, stage, reason, opened_at, probe_at, label in rows:
-        names = json.loads(packed) if isinstance(packed, str) else packed
+        names = as_json(packed)
         held_back = _waiting_at(database, stage, names, batch_id)
         if held_back or batch_id is None:
             found.append(

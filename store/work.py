@@ -13,10 +13,11 @@ from sqlalchemy import Connection, Engine
 
 from states.health import USUAL_BUDGET, FailureBudget
 from store.beginnings import begin, issue, learn, prolong, take_turn
+from store.closing import Closing
 from store.engine import writing
 from store.fence import cancelling, fence
 from store.health import note_outcomes
-from store.journal import Close, Closing, answered_late, close_intents, report_late, report_unknown
+from store.journal import Close, answered_late, close_intents, report_late, report_unknown
 from store.outages import outlasting_outages
 from store.outcomes import hold, move, release
 from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Prolong, Released, TakeTurn, Write

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from states.forms import FormBlock, FormField, Given
-    from store.views import OnboardingStory
+    from store.story import OnboardingStory
 
 Answers = Sequence["Given"]
 
@@ -52,7 +52,7 @@ def who_lacks(
     """Return the onboardings to answer for, as username and integration.
 
     Raises :class:`Refused` if a form that is known does not ask for a field or does not take a value, and
-    :class:`store.standing.NotFound` if there is nobody to answer for.
+    :class:`store.finding.NotFound` if there is nobody to answer for.
     """
     if username is not None:
         return _of_customer(engine, answers, username, integration)
@@ -60,8 +60,8 @@ def who_lacks(
 
 
 def _of_customer(engine: "Engine", answers: Answers, username: str, integration: str | None) -> list[tuple[str, str]]:
-    from store.standing import NotFound
-    from store.views import story
+    from store.finding import NotFound
+    from store.story import story
 
     every = story(engine, username).onboardings
     open_ones = [
@@ -82,8 +82,9 @@ def _of_customer(engine: "Engine", answers: Answers, username: str, integration:
 def _of_everyone(
     engine: "Engine", answers: Answers, integration: str | None, batch: str | None
 ) -> list[tuple[str, str]]:
-    from store.standing import NotFound, waiting
-    from store.views import story
+    from store.finding import NotFound
+    from store.standing import waiting
+    from store.story import story
 
     rows = waiting(engine, batch=batch, kind=HoldKind.customer, limit=_EVERYBODY)
     lacking = [row for row in rows if row.reason is Reason.awaiting_answer]

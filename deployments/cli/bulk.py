@@ -8,8 +8,8 @@ import typer
 
 from deployments.cli.driving import Driven, drive
 from deployments.cli.exits import ExitCode, Refused
-from deployments.cli.look import Batch, Json
 from deployments.cli.opening import open_database, read_settings
+from deployments.cli.options import Batch, Json
 from deployments.cli.report import counts_object, print_json, print_standing
 from deployments.cli.taking_in import Handed, Taken, take_in
 from deployments.cli.wording import command
@@ -61,7 +61,8 @@ def move(
     settings: "Settings", flow_name: str, batch: str | None, *, taken: Taken | None = None, as_json: bool = False
 ) -> ExitCode:
     """Run the flow over the batch, print where everybody stands then, and return how that ends the command."""
-    from store.standing import find_batch, standing
+    from store.finding import find_batch
+    from store.standing import standing
 
     with open_database(settings) as engine:
         if batch is not None:

@@ -10,6 +10,7 @@ import typer
 from deployments.cli.demo_home import BATCH, fresh_home, port_of
 from deployments.cli.exits import ExitCode
 from deployments.cli.opening import open_database, read_settings
+from deployments.cli.terminal import styled
 from deployments.cli.wording import command
 
 LIST = "demo.csv"
@@ -47,7 +48,7 @@ def _copy_list(home: Path) -> Path:
 
 
 def _print_what_to_try(list_path: Path) -> None:
-    typer.echo(typer.style("\nThat was the demo. To go on with it:", bold=True))
+    typer.echo(styled("\nThat was the demo. To go on with it:", bold=True))
     for words, what in (
         ("status", "where everybody stands"),
         (f"show {SLOW_CUSTOMER}", "one customer's whole story"),

@@ -30,7 +30,7 @@ def running_demo_alloy(home: Path, port: int) -> Iterator[Sandbox]:
 @contextmanager
 def consenting_customers(alloy: Sandbox, engine: "Engine", *, but_not: str) -> Iterator[None]:
     """Let customers follow their links, a few at a time, while the block runs; all but one."""
-    from store.views import links
+    from store.consent_links import links
 
     done = threading.Event()
     consented: set[tuple[str, str]] = set()

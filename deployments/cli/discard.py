@@ -24,9 +24,9 @@ def discard(
 
     Says first what that is, and asks. Nothing of it was begun at Alloy. A batch that is wholly in is refused.
     """
+    from store.finding import find_batch
     from store.intake.discard import WhollyIn, preview_discard
     from store.intake.discard import discard as take_out
-    from store.standing import find_batch
 
     with open_database() as engine:
         batch_id = find_batch(engine, batch)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from deployments.cli.exits import ExitCode, Refused, as_refused
-from deployments.cli.look import Json
 from deployments.cli.opening import open_database, read_settings
-from deployments.cli.report import folded, print_json
+from deployments.cli.options import Json
+from deployments.cli.report import print_json
+from deployments.cli.terminal import folded, styled
 from deployments.cli.wording import in_this_shell
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _bind_a_port() -> None:
 
 
 def _print(finding: Finding) -> None:
-    mark = typer.style("ok  ", fg="green") if finding.ok else typer.style("fail", fg="red", bold=True)
+    mark = styled("ok  ", colour="green") if finding.ok else styled("fail", colour="red", bold=True)
     first, *rest = folded(f"{finding.check}: {finding.finding}", 6)
     typer.echo(f"{mark}  {first.strip()}")
     for line in rest:

@@ -20,8 +20,6 @@ import typer
 
 from deployments.cli.exits import ExitCode, Refused
 from deployments.cli.progress import shown_progress
-from deployments.up import PREFECT_PORT
-from flows.desk.keys import OVERVIEW, address
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -86,6 +84,9 @@ async def _drive(engine: "Engine", flow_name: str, batch: str | None, server: "S
             state, told = await _to_its_end(flow, batch, watcher)
         flow_run_id = state.state_details.flow_run_id
         if told and flow_run_id is not None:
+            from deployments.up import PREFECT_PORT
+            from flows.desk.keys import OVERVIEW, address
+
             pages = f"http://127.0.0.1:{PREFECT_PORT}" if server.started_here else server.ui_url
             driven.page = f"{pages}/runs/flow-run/{flow_run_id}"
             driven.overview = f"{pages}{address(OVERVIEW)}"

@@ -27,7 +27,7 @@ from deployments.cli.wording import command, count, printable
 from store.wanted import Wanted
 
 if TYPE_CHECKING:
-    from store.views import Story
+    from store.story import Story
 
 _NOT_OURS = (
     "Not deleted, since we do not hold it: what there is at Alloy, the names of task runs in Prefect, and the lists "
@@ -90,7 +90,7 @@ def erase(
     """
     from store.erasing import StillLeased
     from store.erasing import erase as delete
-    from store.views import story as read_story
+    from store.story import story as read_story
 
     with open_database() as engine:
         story = read_story(engine, username)

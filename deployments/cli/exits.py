@@ -67,7 +67,7 @@ class Refused(Exception):
 
 # By name, since importing these to compare with them would take longer than most commands run.
 _KNOWN: dict[str, tuple[ExitCode, str]] = {
-    "store.standing.NotFound": (ExitCode.bad_input, "not_found"),
+    "store.finding.NotFound": (ExitCode.bad_input, "not_found"),
     "flows.receive.ListRefused": (ExitCode.bad_input, "bad_list"),
     "store.lists.mapping_file.MappingRefused": (ExitCode.bad_input, "bad_mapping"),
     "states.failures.Halted": (ExitCode.cannot_start, "halted"),
@@ -126,6 +126,17 @@ def as_refused(error: BaseException) -> Refused:
         "unexpected",
         f"a fault of this program ({type(error).__name__}); nothing is lost, and running it again goes on. See {log}",
     )
+
+
+_AWAY = frozenset({"sqlalchemy.exc.OperationalError", "sqlite3.OperationalError", "psycopg.OperationalError"})
+
+
+def database_is_away(error: Exception) -> str | None:
+    """Return why the database did not answer, if ``error`` says no more than that: it may do so again in a moment."""
+    if isinstance(error, Refused):
+        return error.message if error.error == "database" else None
+    kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    return f"the database does not answer: {_sentence(error)}" if kinds & _AWAY else None
 
 
 def _sentence(error: BaseException) -> str:

@@ -78,14 +78,16 @@ def time_by(engine: "Engine") -> "datetime":
 
 
 @contextmanager
-def open_to_ask() -> Iterator["Database"]:
-    """Open the database for :mod:`store.standing`, which needs no SQLAlchemy: most of a second for whoever looks often.
+def open_to_ask(settings: "Settings | None" = None) -> Iterator["Database"]:
+    """Open the database for what is asked in plain SQL (:mod:`store.read_only`), without SQLAlchemy.
+
+    That spares whoever looks most of a second.
 
     Where the tables have to be made first, or something is wrong, it is :func:`open_database` that does it or says so.
     """
     from store.read_only import open_read_only
 
-    settings = read_settings()
+    settings = settings or read_settings()
     database = open_read_only(settings.database_url)
     if database is None:
         with open_database(settings) as engine:

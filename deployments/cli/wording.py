@@ -31,6 +31,13 @@ def in_this_shell(sentence: str) -> str:
     return sentence.replace("`onboard ", f"`{program()} ")
 
 
+def quoted(word: str) -> str:
+    """Return ``word`` as a shell takes it."""
+    from shlex import quote
+
+    return quote(printable(word))
+
+
 def printable(text: str) -> str:
     """Return ``text`` without what would drive the terminal: names and messages come from outside."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text)
@@ -38,13 +45,19 @@ def printable(text: str) -> str:
 
 def ago(time: datetime) -> str:
     """Say how long ago ``time`` was."""
-    return _span(datetime.now(UTC) - time)
+    return span(datetime.now(UTC) - time)
 
 
 def ahead(time: datetime) -> str:
     """Say when ``time`` will be."""
+    when = soon(time)
+    return when if when == "now" else f"{when} ({time:%Y-%m-%d %H:%M:%S} UTC)"
+
+
+def soon(time: datetime) -> str:
+    """Say how long it is until ``time``."""
     left = time - datetime.now(UTC)
-    return "now" if left <= timedelta(seconds=1) else f"in {_span(left)} ({time:%Y-%m-%d %H:%M:%S} UTC)"
+    return "now" if left <= timedelta(seconds=1) else f"in {span(left)}"
 
 
 def count(number: int, one: str, several: str | None = None) -> str:
@@ -52,8 +65,9 @@ def count(number: int, one: str, several: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
-def _span(span: timedelta) -> str:
-    seconds = max(0, round(span.total_seconds()))
+def span(time: timedelta) -> str:
+    """Say how long ``time`` is, in its largest unit of which there are two."""
+    seconds = max(0, round(time.total_seconds()))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"

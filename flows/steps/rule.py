@@ -18,7 +18,8 @@ from flows.steps.attempt import Attempt, Evidence
 from states.failures import Effect, Failure, Halted, Rejected, Transient
 from states.holds import LOOK_AFTER_UNKNOWN, Reason
 from states.transitions import BY_SOURCE
-from store.journal import Close, Closing, NewIntent, Unknown
+from store.closing import Closing
+from store.journal import Close, NewIntent, Unknown
 from store.records import OpenIntent
 from store.writes import Begin, LeaseLost, Prolong
 

@@ -25,7 +25,8 @@ from flows.steps.users import MAYBE_TAKEN, adopted
 from states.failures import Effect, Failure, Rejected, Transient
 from states.holds import LOOK_AFTER_UNKNOWN, Reason
 from states.stage import Trigger
-from store.journal import Close, Closing, NewIntent
+from store.closing import Closing
+from store.journal import Close, NewIntent
 from store.writes import Begin, LeaseLost, Prolong
 
 MOST_AT_ONCE = 1000

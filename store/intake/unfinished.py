@@ -24,6 +24,12 @@ class Unfinished:
     """How many onboardings it has added so far that wait for the rest of it and for nothing else."""
     discarded: bool
     """Somebody began to take it out again; it can only be taken out now."""
+    after_id: int = 0
+    """The newest onboarding of all when it began."""
+
+    def holds_back(self, onboarding_id: int) -> bool:
+        """Tell whether an onboarding of the batch waits for the rest of the list."""
+        return onboarding_id > self.after_id
 
 
 def unfinished(database: Database, batch_id: int | None = None) -> list[Unfinished]:
@@ -32,7 +38,7 @@ def unfinished(database: Database, batch_id: int | None = None) -> list[Unfinish
         database,
         """
         SELECT batch.name, unfinishedintake.source, unfinishedintake.rows, unfinishedintake.rows_in_list,
-               unfinishedintake.began_at, unfinishedintake.token,
+               unfinishedintake.began_at, unfinishedintake.token, unfinishedintake.after_id,
                (SELECT count(*) FROM onboarding
                 WHERE onboarding.batch_id = batch.id AND onboarding.id > unfinishedintake.after_id
                 AND onboarding.stage = 'new' AND onboarding.hold IS NULL)
@@ -44,6 +50,6 @@ def unfinished(database: Database, batch_id: int | None = None) -> list[Unfinish
     )
     # An empty token is `store.intake.holding_back.NOBODY`.
     return [
-        Unfinished(name, source, so_far, in_list, as_time(began), held_back, discarded=token == "")
-        for name, source, so_far, in_list, began, token, held_back in rows
+        Unfinished(name, source, so_far, in_list, as_time(began), held_back, discarded=token == "", after_id=after_id)
+        for name, source, so_far, in_list, began, token, after_id, held_back in rows
     ]

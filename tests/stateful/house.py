@@ -18,11 +18,11 @@ from store.cancelling import cancel
 from store.choosing import Chosen
 from store.desk import answer, redrive
 from store.engine import reading, writing
+from store.finding import NotFound
 from store.intake.take_in import take_in
 from store.lists.rows import CustomerRow, RawRow, build_row
 from store.models import AUTH_VALUE, CONSENT_LINK, CUSTOMER, ONBOARDING
 from store.records import Scope
-from store.standing import NotFound
 from store.views import find_customer, links
 from tests.flows.world import World
 from tests.proofs.boundaries import Way

@@ -14,11 +14,11 @@ from store.cancelling import Cancelled, cancel
 from store.choosing import Chosen
 from store.desk import answer, redrive, renew_links
 from store.engine import reading, writing
+from store.finding import NotFound
 from store.journal import Close, Closing, NewIntent
 from store.leases import claim, outlook, release
 from store.models import AUTH_VALUE, CONSENT_LINK, HISTORY, INTENT, ONBOARDING
 from store.records import Record, Scope
-from store.standing import NotFound
 from store.views import leftovers, links
 from store.work import record_group
 from store.writes import Begin, Held, Issue, Learn, LeaseLost, Moved, Released, TakeTurn, Write

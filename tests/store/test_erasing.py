@@ -9,11 +9,12 @@ from sqlalchemy import Engine, func, insert, select
 from states.stage import Stage, Trigger
 from store.engine import reading, writing
 from store.erasing import StillLeased, erase
+from store.finding import NotFound
 from store.journal import Close, Closing, NewIntent
 from store.leases import claim
 from store.models import AUTH_VALUE, BATCH, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
 from store.records import Record, Scope
-from store.standing import NotFound, standing
+from store.standing import standing
 from store.work import record_group
 from store.writes import Begin, Moved
 from tests.store.conftest import LEASE, Add

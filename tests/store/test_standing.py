@@ -9,11 +9,12 @@ from sqlalchemy import Engine, insert
 from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
 from store.engine import writing
+from store.finding import NotFound, find_batch
 from store.journal import Closing
+from store.leftovers import leftovers
 from store.models import BATCH, INTENT, RUN
 from store.read_only import Database, open_read_only
-from store.standing import NotFound, Standing, Waiting, find_batch, form_of, standing, waiting
-from store.views import leftovers
+from store.standing import Standing, Waiting, form_of, standing, waiting
 from tests.store.conftest import Add
 
 CONSENT = {
@@ -141,6 +142,15 @@ def test_everybody_is_counted_in_one_stage_and_one_hold(database: Database, now:
         next_due_at=now + timedelta(minutes=61, microseconds=7),
         calls=1111,
         seconds=13.75,
+        parts={
+            (Stage.new, None, None): 1,
+            (Stage.created, HoldKind.customer, Reason.awaiting_consent): 1,
+            (Stage.created, HoldKind.retry, Reason.rate_limited): 1,
+            (Stage.authed, HoldKind.operator, Reason.rejected): 2,
+            (Stage.installing, HoldKind.customer, Reason.awaiting_answer): 1,
+            (Stage.mapped, None, None): 1,
+            (Stage.completed, None, None): 2,
+        },
     )
 
 
@@ -157,6 +167,14 @@ def test_a_batch_is_counted_without_the_others(database: Database, now: datetime
         next_due_at=now + timedelta(minutes=61, microseconds=7),
         calls=11,
         seconds=3.25,
+        parts={
+            (Stage.new, None, None): 1,
+            (Stage.created, HoldKind.customer, Reason.awaiting_consent): 1,
+            (Stage.authed, HoldKind.operator, Reason.rejected): 1,
+            (Stage.installing, HoldKind.customer, Reason.awaiting_answer): 1,
+            (Stage.mapped, None, None): 1,
+            (Stage.completed, None, None): 1,
+        },
     )
     autumn = standing(database, "autumn")
     assert (autumn.total, autumn.next_due_at) == (3, now + timedelta(hours=4))
@@ -194,7 +212,7 @@ def test_what_a_call_did_whose_outcome_nobody_looks_for_since_the_record_was_can
     add_intent(engine, now, add(hold=HoldKind.cancelled, reason=Reason.cancelled, due_at=None), outcome)
     expected = 1 if outcome in (None, Closing.leftover, Closing.late) else 0
     assert (standing(database).leftovers, standing(database, "spring").leftovers) == (expected, expected)
-    assert len(leftovers(engine)) == len(leftovers(engine, batch="spring")) == expected
+    assert len(leftovers(database)) == len(leftovers(database, batch="spring")) == expected
 
 
 @pytest.mark.parametrize("kind", HoldKind)
@@ -240,6 +258,8 @@ def test_who_waits_can_be_asked_by_batch_by_kind_and_a_few_at_a_time(database: D
     assert found(kind=HoldKind.operator) == "eh"
     assert found(batch="spring", kind=HoldKind.customer) == "cd"
     assert found(kind=HoldKind.cancelled) == ""
+    assert found(reason=Reason.awaiting_answer) == "d"
+    assert found(kind=HoldKind.retry, reason=Reason.rate_limited) == "g"
     assert found(limit=2) == "eh"
 
 

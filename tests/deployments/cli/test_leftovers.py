@@ -1,5 +1,6 @@
 """leftovers, and how often something was tried: what an operator sees of it."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -128,8 +129,7 @@ def test_status_tells_how_often_it_was_tried_and_when_next(onboard: Onboard, put
     due = datetime.now(UTC) + timedelta(hours=5)
     put("ada@example.test", **RETRY, due_at=due)
     shown = onboard("status").out
-    assert "7 attempts of 40 failed, the next in" in shown
-    assert f"({due:%Y-%m-%d %H:%M:%S} UTC)" in shown
+    assert re.search(r"7 of 40  in (5 h|299 min)", shown)
     assert max(len(line) for line in shown.splitlines() if "resume" not in line) <= 80
 
 
