@@ -18,7 +18,7 @@ from tests.postgresql import administering, running_postgresql, with_database
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the proofs covered: a test tells it with ``record_property("proof", ...)``."""
+    """Print what the proofs covered and where screenshots are: tests tell it with ``record_property``."""
     told = [
         f"{report.nodeid.partition('::')[2]}: {value}"
         for report in terminalreporter.getreports("passed")
@@ -29,6 +29,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("proofs")
         for line in told:
             terminalreporter.line(line)
+    screenshots = {
+        value
+        for outcome in ("passed", "failed", "error")
+        for report in terminalreporter.getreports(outcome)
+        for name, value in report.user_properties
+        if name == "screenshots"
+    }
+    if screenshots:
+        terminalreporter.section("screenshots")
+        for folder in sorted(screenshots):
+            terminalreporter.line(folder)
 
 
 @pytest.fixture
