@@ -129,7 +129,7 @@ def changed(automation: "Automation", **change: object) -> "AutomationCore":
     """Return it as it would be sent back: Prefect takes no id then."""
     from prefect.events.schemas.automations import AutomationCore
 
-    return AutomationCore(**{**automation.model_dump(exclude={"id"}), **change})
+    return AutomationCore(**{**automation.model_dump(exclude={"id", "owner_resource"}), **change})
 
 
 async def halt_a_batch(alloy: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
