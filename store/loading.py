@@ -1,7 +1,7 @@
 """Loads the records of a claimed page in a handful of statements, however many they are."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -87,6 +87,9 @@ _STRAYS = select(INTENT.c.onboarding_id, INTENT.c.evidence).where(
     INTENT.c.trigger == Trigger.authenticate,
     or_(INTENT.c.closed_at.is_(None), INTENT.c.outcome.in_((Closing.late, Closing.leftover))),
 )
+_SNAPSHOTS = select(ONBOARDING.c.id, ONBOARDING.c.snapshot).where(
+    ONBOARDING.c.id.in_(_IDS), ONBOARDING.c.snapshot.is_not(None)
+)
 _SEALED = select(AUTH_VALUE.c.onboarding_id, AUTH_VALUE.c.name, AUTH_VALUE.c.sealed).where(
     AUTH_VALUE.c.onboarding_id.in_(_IDS)
 )
@@ -106,11 +109,14 @@ def _add_siblings(connection: Connection, records: Sequence[Record]) -> None:
     rows = connection.execute(_SIBLINGS, {"ids": [record.customer_id for record in records]}).all()
     if len(rows) == len(records):  # most customers have one onboarding
         return
-    strays = _strays(connection, [row.id for row in rows])
+    ids = [row.id for row in rows]
+    strays, snapshots = _strays(connection, ids), _snapshots(connection, ids)
     siblings: dict[int, list[Sibling]] = defaultdict(list)
     for customer_id, *columns in rows:
         sibling = Sibling(*columns)
-        siblings[customer_id].append(replace(sibling, strays=strays.get(sibling.id, ())))
+        siblings[customer_id].append(
+            replace(sibling, strays=strays.get(sibling.id, ()), saw=snapshots.get(sibling.id, ()))
+        )
     for record in records:
         record.siblings = [sibling for sibling in siblings[record.customer_id] if sibling.id != record.id]
 
@@ -120,6 +126,10 @@ def _strays(connection: Connection, ids: Sequence[int]) -> dict[int, list[str | 
     for onboarding_id, evidence in connection.execute(_STRAYS, {"ids": ids}):
         strays[onboarding_id].append((evidence or {}).get("credential_id"))
     return strays
+
+
+def _snapshots(connection: Connection, ids: Sequence[int]) -> dict[int, Collection[str]]:
+    return {row.id: frozenset(row.snapshot or ()) for row in connection.execute(_SNAPSHOTS, {"ids": ids})}
 
 
 def _add_sealed(connection: Connection, records: Sequence[Record]) -> None:

@@ -3,7 +3,7 @@
 Not ORM objects: a page of them is loaded by a few statements, crosses threads, and belongs to no session.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -51,6 +51,8 @@ class Sibling:
     installation_id: str | None
     strays: Sequence[str | None] = ()
     """Credentials that its calls may have made and that it does not use, by id; None for each whose id is unknown."""
+    saw: Collection[str] = ()
+    """The user's credentials before it began to get its own, by id: its snapshot."""
 
 
 @dataclass(slots=True)

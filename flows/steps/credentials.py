@@ -16,7 +16,7 @@ from flows.alloy.client import masking
 from flows.catalogue import settle_integration
 from flows.steps.attempt import Attempt, Evidence
 from flows.steps.rule import Again, Change, carry_out
-from flows.steps.sharing import may_be_anothers, shared_credential, turns_to_take
+from flows.steps.sharing import has_credentials_of_before_us, may_be_anothers, shared_credential, turns_to_take
 from states.failures import Rejected, Waiting
 from states.holds import Reason
 from store.catalogue import AppEntry
@@ -95,8 +95,7 @@ async def _take_snapshot(attempt: Attempt) -> dict[str, str]:
     record, alloy = attempt.record, attempt.resources.alloy
     credentials = await alloy.list_credentials(_user(record))
     snapshot = {one.credential_id: _time_text(one.updated_at) for one in credentials}
-    others = {sibling.credential_id for sibling in record.siblings}
-    was_there = record.adopted or any(credential not in others for credential in snapshot)
+    was_there = record.adopted or has_credentials_of_before_us(record, snapshot)
     if was_there and not record.was_installed and await _is_installed(attempt):
         attempt.remember(was_installed=True)  # together with the hold that asks, or nobody might be asked
         raise Rejected(

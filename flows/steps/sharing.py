@@ -5,6 +5,8 @@ cannot be told apart at Alloy (its links carry no state), so they take turns. On
 operator, or cancelled) loses its turn to the next that begins: by its older snapshot it would take the other's consent.
 """
 
+from collections.abc import Collection
+
 from states.failures import Waiting
 from states.holds import HoldKind, Reason
 from states.stage import Stage
@@ -46,6 +48,17 @@ def may_be_anothers(record: Record) -> bool:
         for rival in record.siblings
         if rival.app == record.app and rival.auth_digest != record.auth_digest
     )
+
+
+def has_credentials_of_before_us(record: Record, snapshot: Collection[str]) -> bool:
+    """Tell whether the user has a credential in ``snapshot``, or had one when another onboarding began, of before us.
+
+    One that another onboarding uses is ours, unless that onboarding saw it before: then it was there, and the consent
+    has only renewed it.
+    """
+    ours = {sibling.credential_id for sibling in record.siblings if sibling.credential_id not in sibling.saw}
+    seen = set(snapshot).union(*(sibling.saw for sibling in record.siblings))
+    return not seen <= ours
 
 
 def _goes_first(rival: Sibling, record: Record) -> bool:

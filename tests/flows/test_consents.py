@@ -204,6 +204,30 @@ async def test_it_is_left_to_an_operator_also_where_the_credential_would_be_shar
         assert len(world.ledger().completed[of(ANN, HUBSPOT_DEALS)]) == 1
 
 
+async def test_it_is_left_to_an_operator_also_where_the_shared_credential_is_one_of_before_us_that_was_renewed(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Alloy says nothing about a username that is taken, so that only the credential tells that the user was there."""
+    async with World(database_url, tmp_path, knobs=Knobs(dup_user=200, regrant="refresh")) as world:
+        user = world.sandbox.account.add_user(ANN, None)
+        old = world.sandbox.grant(ANN, "hubspot")
+        async with open_resources(world.settings, clock=world.clock) as resources:
+            started = await resources.alloy.start_installation(user.user_id, HUBSPOT_DEALS, [])
+            await resources.alloy.complete_installation(started.installation_id, [])
+        world.add(integration=HUBSPOT_CONTACTS, auth={})
+        await world.run()
+        world.clock.ahead += timedelta(seconds=5)
+        renewed = world.sandbox.grant(ANN, "hubspot")
+        assert renewed.credential_id == old.credential_id
+        world.add(integration=HUBSPOT_DEALS, auth={})
+
+        await world.run_to_the_end()
+
+        contacts, deals = world.stories(ANN)
+        assert contacts.stage is Stage.completed
+        assert (deals.hold, deals.reason) == (HoldKind.operator, Reason.already_installed)
+
+
 async def _install(world: World, user_id: str) -> None:
     """Install the integration as somebody did before us, through the API."""
     async with open_resources(world.settings, clock=world.clock) as resources:

@@ -431,6 +431,46 @@ async def test_a_credential_that_another_onboardings_call_may_have_made_is_not_t
         assert held(world.stories()[1]) == (Stage.created, HoldKind.operator, Reason.credential_in_doubt)
 
 
+def _left_to_an_operator(world: World) -> None:
+    """As when Alloy refuses to list the credentials in which its call is looked for."""
+    with writing(world.engine) as connection:
+        connection.execute(
+            update(ONBOARDING).values(hold=HoldKind.operator, reason=Reason.rejected, sentence="no", due_at=None)
+        )
+
+
+async def test_two_credentials_in_doubt_are_each_made_anew_once_an_operator_has_deleted_them(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Until then each is named by its hold and is no leftover; afterwards nothing is left behind."""
+    async with World(database_url, tmp_path) as world:
+        lost = Fault(kind="drop_after", route="create_credential")
+        world.add(auth={"apiKey": "one"})
+        world.sandbox.faults.add(lost, Fault(kind="err_before", route="list_credentials", nth=2, count=None))
+        await world.run()
+        _left_to_an_operator(world)
+        world.sandbox.faults.clear()
+        world.add(integration=another(world, KLAVIYO, "Klaviyo lists"), auth={"apiKey": "two"})
+        world.sandbox.faults.add(lost)
+        await world.run_to_the_end()
+        redrive(world.engine, Chosen(username=ANN), by="a test", now=world.clock.now())
+        await world.run_to_the_end()
+        in_doubt = (Stage.created, HoldKind.operator, Reason.credential_in_doubt)
+        assert [held(told) for told in world.stories()] == [in_doubt, in_doubt]
+
+        account = world.sandbox.account
+        for credential in list(account.credentials.values()):
+            account.remove_credential(credential)
+        redrive(world.engine, Chosen(username=ANN), by="a test", now=world.clock.now())
+        await world.run_to_the_end()
+
+        first, second = world.stories()
+        assert was_made_with(world, first, {"apiKey": "one"})
+        assert was_made_with(world, second, {"apiKey": "two"})
+        assert {first.stage, second.stage} == {Stage.completed}
+        assert (len(account.credentials), world.standing().leftovers) == (2, 0)
+
+
 async def test_what_is_known_to_be_another_onboardings_credential_is_in_nobodys_way(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -715,6 +755,32 @@ async def test_where_alloy_hands_out_the_installation_of_before_us_with_another_
         await world.run_to_the_end()
 
         assert held(world.story()) == (Stage.authed, HoldKind.operator, Reason.installation_conflict)
+
+
+@pytest.mark.parametrize("dup_start", ["existing", "409"])
+async def test_where_alloy_begins_no_second_the_installation_of_before_us_with_the_renewed_credential_is_used(
+    database_url: str, tmp_path: Path, dup_start: Literal["existing", "409"]
+) -> None:
+    """It is the one that the operator was asked about, it uses the very credential that the customer granted."""
+    async with World(database_url, tmp_path, knobs=Knobs(dup_start=dup_start, regrant="refresh")) as world:
+        user = world.sandbox.account.add_user(ANN, None)
+        world.sandbox.grant(ANN, "shopify", SHOP)
+        async with open_resources(world.settings, clock=world.clock) as resources:
+            before = await resources.alloy.start_installation(user.user_id, of(ANN, SHOPIFY)[1], [])
+            await resources.alloy.complete_installation(before.installation_id, [])
+        world.add(integration=SHOPIFY, auth=SHOP)
+        await world.run()
+        assert world.story().reason is Reason.already_installed
+        redrive(world.engine, Chosen(username=ANN), by="a test", now=world.clock.now())
+        await world.run()
+        world.clock.ahead += timedelta(seconds=5)
+        world.sandbox.grant(ANN, "shopify", SHOP)
+
+        await world.run_to_the_end()
+
+        told = world.story()
+        assert (told.stage, told.installation_id) == (Stage.completed, before.installation_id)
+        assert len(world.ledger().completed[of(ANN, SHOPIFY)]) == 1
 
 
 async def test_a_start_is_not_forgotten_though_what_it_handed_out_cannot_be_looked_at(

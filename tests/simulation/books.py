@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from deployments.sandbox.account import Installation, digest_of
-from states.holds import HoldKind
+from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
 from states.transitions import TRANSITIONS
 from tests.simulation.alloy import SimulatedAlloy
@@ -107,6 +107,20 @@ class Books:
             (entry.id, str(trigger)),
         )
         return int(listed)
+
+    def in_doubt(self, entry: Entry, trigger: Trigger) -> int:
+        """Return how many calls of ``entry`` an operator is asked about: Alloy does not tell whose effect is whose.
+
+        Their outcome is open still: what they made is no leftover, since it may yet be used. The hold names it, says
+        what to do with it, and is looked up anew as soon as that is done.
+        """
+        if entry.hold is not HoldKind.operator or entry.reason != Reason.credential_in_doubt:
+            return 0
+        [(unsettled,)] = self._connection.execute(
+            "SELECT count(*) FROM intent WHERE onboarding_id = ? AND trigger = ? AND closed_at IS NULL",
+            (entry.id, str(trigger)),
+        )
+        return int(unsettled)
 
     def wish(self, entry: Entry) -> tuple[Person, Wish]:
         """Return whose onboarding it is, and what was wished for."""
@@ -215,7 +229,10 @@ class Books:
             or not (
                 installation.credential_ids == {wish.offer.app: entry.credential_id} or self._is_unseen(installation)
             )
-            or (installation.installation_id in self._beginning.installations and not self._is_handed_out_again(entry))
+            or (
+                installation.installation_id in self._beginning.installations
+                and not self._is_handed_out_again(entry, installation)
+            )
         ):
             raise Broken(f"the installation of {entry} is {installation}")
         if entry.stage is Stage.completed and not (installation.completed_at and installation.enabled):
@@ -234,9 +251,16 @@ class Books:
             if twin != one.installation_id:
                 raise Broken(f"{twin} and {one.installation_id} are both completed for one onboarding")
 
-    def _is_handed_out_again(self, entry: Entry) -> bool:
-        """Tell whether Alloy begins no second installation for one who was asked, and is to be installed once more."""
-        return bool(entry.was_installed) and self._plan.knobs.dup_start == "existing"
+    def _is_handed_out_again(self, entry: Entry, installation: Installation) -> bool:
+        """Tell whether Alloy begins no second installation for one who was asked, and is to be installed once more.
+
+        It hands the old one out, or it refuses and lists it. Then ours must be the very credential of the old one,
+        which the customer's consent has renewed: with another one it would be guessed that it is to be used.
+        """
+        refused_and_seen = self._plan.knobs.dup_start == "409" and list(installation.credential_ids.values()) == [
+            entry.credential_id
+        ]
+        return bool(entry.was_installed) and (self._plan.knobs.dup_start == "existing" or refused_and_seen)
 
     def _is_unseen(self, installation: Installation) -> bool:
         """Tell whether it was there before us, and Alloy does not show with which credential."""

@@ -2,7 +2,8 @@
 
 What a lost answer can leave behind where Alloy gives no means to know is inert: a started installation that is never
 completed, a credential that nothing uses. So is what a process leaves that was frozen between its decision to call
-and the first byte, for longer than anybody waits. Each of them must be listed by us as a suspicion.
+and the first byte, for longer than anybody waits. Each of them must be listed by us as a suspicion, unless an operator
+is asked about it: then it may be used yet, and the hold says so.
 """
 
 from collections import Counter
@@ -129,12 +130,16 @@ class Reckoning:
         return self._books.wish(entry)[1].offer.app
 
     def _check_listed(self, trigger: Trigger, left: Counter[tuple[str, str]], what: Callable[[Entry], str]) -> None:
-        """Each thing that is ``left`` of a user must be listed by an onboarding that may have made it."""
+        """Each thing that is ``left`` of a user is listed, or in doubt, by an onboarding that may have made it."""
         for (user_id, made), number in left.items():
             theirs = [
                 entry for entry in self._books.entries.values() if (entry.alloy_user_id, what(entry)) == (user_id, made)
             ]
             listed = sum(self._books.suspicions(entry, trigger) for entry in theirs)
-            if number > listed:
+            in_doubt = sum(self._books.in_doubt(entry, trigger) for entry in theirs)
+            if number > listed + in_doubt:
                 whose = "; ".join(map(str, theirs))
-                raise Broken(f"{number} things ({trigger}) of {whose} are left at Alloy, {listed} of them listed")
+                raise Broken(
+                    f"{number} things ({trigger}) of {whose} are left at Alloy, {listed} of them listed,"
+                    f" {in_doubt} in doubt"
+                )
