@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from deployments.schedules import NOTE_ALERT, registered
+from deployments.registering import registered
+from deployments.schedules import NOTE_ALERT
 
 if TYPE_CHECKING:  # importing Prefect takes seconds
     from prefect.client.orchestration import PrefectClient

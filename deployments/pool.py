@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deployments.schedules import DEPLOYMENTS, Deployment, Pool, registered, slugs, to_runner_deployment
+from deployments.registering import Pool, registered, slugs, to_runner_deployment
+from deployments.schedules import DEPLOYMENTS, Deployment
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse

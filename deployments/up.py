@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.alerts import NoBlock, install
 from deployments.prefect_server import SharedServer, shared_prefect_server
-from deployments.schedules import DEPLOYMENTS, NOTE_ALERT, Deployment, as_operators_left_them, cron_of, registered
-from store.private_folder import make_private
+from deployments.registering import as_operators_left_them, cron_of, registered
+from deployments.schedules import DEPLOYMENTS, NOTE_ALERT, Deployment
 from flows.desk.keys import OVERVIEW, address
+from store.private_folder import make_private
 
 if TYPE_CHECKING:
     from prefect.runner import Runner

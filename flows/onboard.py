@@ -15,9 +15,9 @@ from prefect.states import Cancelled, Completed, Failed
 from sqlalchemy import Engine
 
 from flows.at_work import at_work, is_one_too_many
+from flows.desk.keeping import kept_desk
 from flows.events import announcing, tell_of_halt, tell_of_resuming
 from flows.fetching import NotFetched, fetched, name_of
-from flows.desk.keeping import kept_desk
 from flows.garbage import calm_collector
 from flows.loop import Driven, Loop
 from flows.overdue import NOT_NEEDED, cancel_overdue
@@ -28,10 +28,10 @@ from flows.stopping import stopped_by_signals
 from flows.tally import Tally, describe
 from flows.tasks import run_task
 from states.failures import Halted
+from store.finding import NotFound, find_batch, find_customer
 from store.pausing import go_on
 from store.records import Page, Scope
 from store.standstill import paused_batches, quarantined_cohorts
-from store.views import NotFound, find_batch, find_customer
 
 
 @dataclass(slots=True)

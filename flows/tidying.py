@@ -51,12 +51,20 @@ async def tidy_prefect(flows: list[str] | None = None) -> State[None]:
 
 
 OUR_FLOWS = [
-    "onboard-customers",
     "resume-onboardings",
+    "onboard-customers",
     "onboard-customer",
+    "refresh-desk",
+    "show-customer",
+    "show-batch",
     "take-in-inbox",
-    "note-alert",
     "tidy-prefect",
+    "note-alert",
+    "redrive-onboardings",
+    "cancel-onboardings",
+    "answer-everyone",
+    "renew-consent-links",
+    "review",
 ]
 
 

@@ -15,8 +15,8 @@ from sqlalchemy import Engine, and_, exists, func, or_, select, update
 
 from states.holds import HoldKind
 from states.stage import Stage
+from store.closing import Closing
 from store.engine import insert, reading, writing
-from store.journal import Closing
 from store.models import ANNOUNCED, BATCH, INTENT, ONBOARDING, QUARANTINE, RUN, Announced
 from store.outages import outlasting_outages
 from store.standstill import quarantined_cohorts

@@ -24,8 +24,8 @@ from store.cancelling import cancel
 from store.choosing import Chosen, leased_at
 from store.desk import answer, redrive
 from store.engine import reading
+from store.finding import NotFound
 from store.models import BATCH, CUSTOMER, ONBOARDING
-from store.views import NotFound
 
 EXAMPLES = 5
 """So many of a class are named."""

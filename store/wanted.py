@@ -34,10 +34,9 @@ class Wanted:
         return self == Wanted()
 
     def look_up(self, engine: "Engine", now: datetime) -> "Chosen":
-        """Return whom that means. Raises :class:`store.standing.NotFound` for a batch or customer that is not there."""
+        """Return whom that means. Raises :class:`store.finding.NotFound` for a batch or customer that is not there."""
         from store.choosing import Chosen
-        from store.standing import find_batch
-        from store.views import find_customer
+        from store.finding import find_batch, find_customer
 
         if self.username is not None:
             find_customer(engine, self.username)

@@ -8,7 +8,7 @@ from prefect.states import Completed, Failed
 
 from flows.acting.choices import WhatToDo
 from states.failures import Halted
-from store.standing import NotFound
+from store.finding import NotFound
 
 LONGEST_NAME = 200
 

@@ -21,7 +21,7 @@ from flows.settings import Settings, not_shared
 from states.failures import Halted
 from states.holds import Reason
 from store.engine import make_engine, migrate
-from store.standing import NotFound
+from store.finding import NotFound
 
 
 def _run_name() -> str:

@@ -11,8 +11,9 @@ from store.figures.batches import BatchLine, latest_batches
 from store.figures.completed import Hour, Pace, completed_by_hour, present_pace
 from store.figures.held import Group, held
 from store.figures.time_in_stage import Stay, time_in_stages
+from store.finding import find_batch
 from store.models import BATCH
-from store.standing import Standing, find_batch, standing
+from store.standing import Standing, standing
 from store.views import Story, story
 
 SHOWN = 100

@@ -14,8 +14,9 @@ import pytest
 
 from deployments.alerts import ALERTS, NoBlock, install, missing
 from deployments.prefect_server import shared_prefect_server
+from deployments.registering import to_runner_deployment
 from deployments.sandbox.server import Sandbox, SandboxSettings, running_sandbox
-from deployments.schedules import NOTE_ALERT, to_runner_deployment
+from deployments.schedules import NOTE_ALERT
 from flows.settings import Settings
 
 if TYPE_CHECKING:

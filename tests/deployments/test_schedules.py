@@ -4,7 +4,8 @@ from importlib import import_module
 
 import pytest
 
-from deployments.schedules import DEPLOYMENTS, Deployment, Pool, to_runner_deployment
+from deployments.registering import Pool, to_runner_deployment
+from deployments.schedules import DEPLOYMENTS, Deployment
 
 TWICE_A_DAY = Deployment(
     name="twice-a-day",

@@ -346,7 +346,7 @@ def test_the_forms_offer_every_stage_hold_and_reason_that_a_record_can_stand_sti
     "deployment", [one for one in DEPLOYMENTS if "acting" in one.tags], ids=lambda deployment: deployment.name
 )
 def test_every_parameter_of_a_form_is_described_and_previewing_is_the_default(deployment: Deployment) -> None:
-    from deployments.schedules import to_runner_deployment
+    from deployments.registering import to_runner_deployment
 
     properties = to_runner_deployment(deployment)._parameter_openapi_schema.properties
 

@@ -16,6 +16,7 @@ from store.choosing import Chosen
 from store.desk import redrive
 from store.engine import make_engine, reading, writing
 from store.erasing import erase
+from store.finding import find_batch
 from store.intake.discard import discard
 from store.intake.take_in import Intake, ListRefused, take_in
 from store.journal import Close, Closing, NewIntent
@@ -24,7 +25,6 @@ from store.lists.check import check_list, check_rows, read_rows
 from store.lists.rows import CustomerRow, Fault, RawRow, build_row
 from store.models import AUTH_VALUE, BATCH, CONSENT_LINK, CUSTOMER, HISTORY, INTENT, ONBOARDING
 from store.records import Scope
-from store.standing import find_batch
 from store.vault import Vault, resolve_reference
 from store.work import record_group
 from store.writes import Begin, Moved

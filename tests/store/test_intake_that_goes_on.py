@@ -18,6 +18,7 @@ from store.cancelling import cancel
 from store.choosing import Chosen
 from store.desk import answer, redrive
 from store.engine import make_engine, reading, writing
+from store.finding import find_batch
 from store.intake.discard import WhollyIn, discard, preview_discard
 from store.intake.holding_back import IntakeDiscarded, ListInTheWay
 from store.intake.take_in import ListRefused, take_in
@@ -27,7 +28,7 @@ from store.leases import claim, count_due, outlook
 from store.lists.rows import CustomerRow, Fault, RawRow, build_row
 from store.models import AUTH_VALUE, BATCH, CUSTOMER, HISTORY, INTENT, ONBOARDING, UNFINISHED_INTAKE
 from store.records import Scope
-from store.standing import find_batch, standing
+from store.standing import standing
 from store.vault import Vault
 from store.views import story
 from tests.store.conftest import LEASE, NOW, Add
