@@ -103,14 +103,14 @@ def test_a_terminal_is_redrawn_in_place_and_given_back_with_the_last_look_in_it(
 def test_it_ends_by_itself_once_everybody_is_completed_or_cancelled(put: Put, database: str):
     put("ada@example.test", **AWAITING)
     put("bo@example.test", hold=HoldKind.cancelled, reason=Reason.cancelled, sentence="cancelled")
-    with in_a_terminal("show", "ada@example.test", "--every", "0.2") as watched:
+    with in_a_terminal("status", "--every", "0.2") as watched:
         watched.until("no consent")
         with sqlite3.connect(database.removeprefix("sqlite:///"), timeout=30) as connection:
-            connection.execute("UPDATE onboarding SET stage = 'completed', hold = NULL, reason = NULL")
+            connection.execute("UPDATE onboarding SET stage = 'completed', hold = NULL WHERE hold = 'customer'")
         connection.close()
 
         assert watched.ended() == 0
-        assert "nothing: it is completed" in watched.written.partition(BACK)[2]
+        assert "1 completed (50 %)" in watched.written.partition(BACK)[2]
 
 
 def test_without_a_terminal_each_look_follows_the_other(capsys: pytest.CaptureFixture[str]):
