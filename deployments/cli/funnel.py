@@ -20,9 +20,9 @@ def title(standing: "Standing") -> str:
     """Say who is counted, how many they are, and how many of them are through."""
     where = f"Batch {printable(standing.batch)}" if standing.batch else "All batches"
     completed = standing.stages[Stage.completed]
-    through = f", {completed:,} completed ({100 * completed // standing.total} %)" if completed else ""
+    through = f"; {completed:,} completed ({100 * completed // standing.total} %)" if completed else ""
     erased = f", and {standing.erased:,} erased" if standing.erased else ""
-    return styled(f"{where}: {count(standing.total, 'onboarding')}{through}{erased}", bold=True)
+    return styled(f"{where}: {count(standing.total, 'onboarding')}{erased}{through}", bold=True)
 
 
 def funnel(standing: "Standing") -> Iterator[str]:

@@ -21,7 +21,7 @@ MANY = 10_000
 WAITING = {"hold": HoldKind.customer, "reason": Reason.awaiting_consent, "sentence": "no consent yet"}
 REFUSED = {"hold": HoldKind.operator, "reason": Reason.rejected, "sentence": "refused"}
 STANDING = {
-    0: {"stage": Stage.completed, "due_at": None},
+    0: {"stage": Stage.completed, "due_at": None, "stage_since": datetime(2026, 1, 5, tzinfo=UTC)},
     1: {"stage": Stage.created, **WAITING},
     2: {"stage": Stage.authed, "due_at": None, **REFUSED},
 }

@@ -1,6 +1,6 @@
 """What the store's tests start from: a fixed time, and customers put straight into the tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy import Engine, insert, select
 from states.stage import Stage
 from store.engine import writing
 from store.models import BATCH, CUSTOMER, ONBOARDING
+from store.read_only import Database, open_read_only
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
@@ -20,6 +21,18 @@ Add = Callable[..., int]
 @pytest.fixture
 def now() -> datetime:
     return NOW
+
+
+@pytest.fixture(params=["engine", "driver"])
+def database(request: pytest.FixtureRequest, engine: Engine, database_url: str) -> Iterator[Database]:
+    """The same database, asked through an engine and through its driver alone."""
+    if request.param == "engine":
+        yield engine
+        return
+    opened = open_read_only(database_url)
+    assert opened is not None
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The counts, asked through an engine and through the driver alone, of SQLite and of PostgreSQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +13,7 @@ from store.finding import NotFound, find_batch
 from store.journal import Closing
 from store.leftovers import leftovers
 from store.models import BATCH, INTENT, RUN
-from store.read_only import Database, open_read_only
+from store.read_only import Database
 from store.standing import Standing, Waiting, form_of, standing, waiting
 from tests.store.conftest import Add
 
@@ -35,17 +35,6 @@ LIMITED = {"stage": Stage.created, "hold": HoldKind.retry, "reason": Reason.rate
 COMPLETED = {"stage": Stage.completed, "due_at": None}
 
 AddBatch = Callable[[str], int]
-
-
-@pytest.fixture(params=["engine", "driver"])
-def database(request: pytest.FixtureRequest, engine: Engine, database_url: str) -> Iterator[Database]:
-    if request.param == "engine":
-        yield engine
-        return
-    opened = open_read_only(database_url)
-    assert opened is not None
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

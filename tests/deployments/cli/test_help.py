@@ -145,6 +145,12 @@ def test_status_needs_no_sqlalchemy_to_say_who_waits_for_what(put: Callable[...,
         assert not imported(*words) & {*SLOW_TO_IMPORT, "sqlalchemy", "sqlmodel"}
 
 
+@pytest.mark.parametrize("words", [["show", "ada@example.test"], ["links"], ["leftovers"], ["status", "--every", "1"]])
+def test_whoever_only_looks_needs_no_sqlalchemy(words: list[str], put: Callable[..., None]):
+    put("ada@example.test", stage=Stage.completed)
+    assert not imported(*words) & {*SLOW_TO_IMPORT, "sqlalchemy", "sqlmodel"}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_a_command_imports_neither_prefect_nor_the_store(name: str):
     assert not imported(name, "--help") & {"prefect", "httpx", "sqlalchemy", "sqlmodel", "cryptography"}
