@@ -79,7 +79,7 @@ _KNOWN: dict[str, tuple[ExitCode, str]] = {
     "psycopg.OperationalError": (ExitCode.cannot_start, "database"),
     "store.vault.VaultKeyError": (ExitCode.cannot_start, "secret_key"),
     "deployments.prefect_server.process.PrefectUnavailable": (ExitCode.cannot_start, "prefect"),
-    "deployments.schedules.RunByAPool": (ExitCode.cannot_start, "pool"),
+    "deployments.registering.RunByAPool": (ExitCode.cannot_start, "pool"),
     "deployments.pool.NoPool": (ExitCode.cannot_start, "pool"),
     "deployments.pool.NotOurPool": (ExitCode.cannot_start, "pool"),
     "prefect.exceptions.PrefectHTTPStatusError": (ExitCode.cannot_start, "prefect"),
