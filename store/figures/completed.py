@@ -1,4 +1,4 @@
-"""How many were completed in each hour of the last day, and how long the others will take if it goes on like that."""
+"""How many were completed in each hour of the last day."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,8 +11,6 @@ from store.models import ONBOARDING
 
 HOURS = 24
 _HOUR = timedelta(hours=1)
-_SHORTEST = timedelta(minutes=1)
-"""A pace of less than a minute says nothing about the next hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +19,6 @@ class Hour:
 
     begins: datetime
     completed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast onboardings were completed in the last hour."""
-
-    completed: int
-    since: datetime | None
-    """When the first of them was; None if none was."""
-    per_hour: float | None
-
-    def time_for(self, number: int) -> timedelta | None:
-        """Return how long ``number`` more take at this pace; None if nothing was completed."""
-        return number / self.per_hour * _HOUR if self.per_hour else None
 
 
 def completed_by_hour(engine: Engine, now: datetime) -> list[Hour]:
@@ -51,15 +35,3 @@ def completed_by_hour(engine: Engine, now: datetime) -> list[Hour]:
         rows = connection.execute(select(each.c.hour, func.count().label("completed")).group_by(each.c.hour)).all()
     counted: dict[int, int] = {row.hour: row.completed for row in rows}
     return [Hour(begin, counted.get(number, 0)) for number, begin in enumerate(begins)]
-
-
-def present_pace(engine: Engine, now: datetime) -> Pace:
-    """Return the pace of the hour before ``now``, reckoned from the first that was completed in it."""
-    lately = select(func.count(), func.min(ONBOARDING.c.stage_since)).where(
-        ONBOARDING.c.stage == Stage.completed, ONBOARDING.c.stage_since >= now - _HOUR
-    )
-    with reading(engine) as connection:
-        completed, since = connection.execute(lately).one()
-    if not completed:
-        return Pace(0, None, None)
-    return Pace(completed, since, completed / (max(now - since, _SHORTEST) / _HOUR))

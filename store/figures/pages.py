@@ -6,9 +6,10 @@ from datetime import datetime
 
 from sqlalchemy import Engine, select
 
+from store.completed_lately import Pace, present_pace
 from store.engine import reading
 from store.figures.batches import BatchLine, latest_batches
-from store.figures.completed import Hour, Pace, completed_by_hour, present_pace
+from store.figures.completed import Hour, completed_by_hour
 from store.figures.held import Group, held
 from store.figures.time_in_stage import Stay, time_in_stages
 from store.finding import find_batch

@@ -9,9 +9,10 @@ from sqlalchemy import Engine, insert
 from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
 from states.transitions import BY_TRIGGER
+from store.completed_lately import present_pace
 from store.engine import writing
 from store.figures.batches import latest_batches
-from store.figures.completed import HOURS, completed_by_hour, present_pace
+from store.figures.completed import HOURS, completed_by_hour
 from store.figures.funnel import funnel
 from store.figures.held import held
 from store.figures.time_in_stage import percentile, time_in_stages

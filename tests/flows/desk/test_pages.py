@@ -17,9 +17,10 @@ from flows.desk.words import moment, share, span
 from states.holds import HoldKind, Reason
 from states.stage import Stage, Trigger
 from states.transitions import BY_TRIGGER
+from store.completed_lately import present_pace
 from store.engine import time_of, writing
 from store.figures import pages
-from store.figures.completed import completed_by_hour, present_pace
+from store.figures.completed import completed_by_hour
 from store.figures.funnel import funnel
 from store.figures.time_in_stage import time_in_stages
 from store.models import BATCH, HISTORY, ONBOARDING
