@@ -27,10 +27,21 @@ class PrefectPages:
         """Go to the page at this path."""
         await self.page.goto(f"{self.prefect.api_url.removesuffix('/api')}/v2/{path}")
 
+    async def find_deployment(self, name: str) -> Locator:
+        """Look for a deployment in the list of all, which has several pages; return its row."""
+        await self.page.get_by_placeholder("Search deployments").fill(name)
+        return self.page.get_by_role("row").filter(has=self._link_to(name))
+
     async def open_deployment(self, name: str) -> None:
         """Go to a deployment from the list of all."""
         await self.open("deployments")
-        await self.page.get_by_role("link", name=name, exact=True).click()
+        await self.find_deployment(name)
+        await self._link_to(name).click()
+
+    def _link_to(self, name: str) -> Locator:
+        # A flow may have the same name, and its link stands in the same row.
+        links = self.page.locator("a[href*='/deployments/deployment/']")
+        return links.filter(has_text=re.compile(rf"^{re.escape(name)}$"))
 
     async def description(self) -> Locator:
         """Go from a deployment to its description."""
