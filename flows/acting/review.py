@@ -61,7 +61,7 @@ class Decided:
         return f"Decided: {', '.join(said) or 'nothing'}"
 
 
-@flow(name="review", flow_run_name=run_name, retries=0, persist_result=False)
+@flow(name="review-open-questions", flow_run_name=run_name, retries=0, persist_result=False)
 async def review_open_questions(
     batch: str = "",
     integration: str = "",

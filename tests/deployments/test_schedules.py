@@ -6,6 +6,7 @@ import pytest
 
 from deployments.registering import Pool, to_runner_deployment
 from deployments.schedules import DEPLOYMENTS, Deployment
+from flows.tidying import OUR_FLOWS
 
 TWICE_A_DAY = Deployment(
     name="twice-a-day",
@@ -96,3 +97,10 @@ def test_every_entrypoint_leads_to_a_flow(deployment):
 
     assert prepared.entrypoint == deployment.entrypoint
     assert import_module(deployment.entrypoint.rsplit(".", 1)[0])
+
+
+def test_what_prefect_keeps_of_every_flow_that_is_deployed_is_tidied_up_and_no_name_is_one_that_others_may_use():
+    deployed = {to_runner_deployment(deployment).flow_name for deployment in DEPLOYMENTS}
+
+    assert deployed == set(OUR_FLOWS)
+    assert all("-" in name for name in OUR_FLOWS)
