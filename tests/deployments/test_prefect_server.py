@@ -300,19 +300,3 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def test_every_setting_of_a_server_that_we_start_is_one_that_the_installed_prefect_knows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from prefect.settings.models.root import Settings as PrefectSettings
-
-    given = {name: value for name, value in server_environment(tmp_path, 4200).items() if name.startswith("PREFECT_")}
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    settings = PrefectSettings()
-
-    assert given.keys() <= {*settings.to_environment_variables(), "PREFECT_SERVER_ANALYTICS_ENABLED"}
-    vacuum = settings.server.services.db_vacuum
-    assert vacuum.enabled_vacuum_types == {"events", "flow_runs", "orphans"}
-    assert vacuum.retention_period == timedelta(days=30)
