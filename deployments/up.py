@@ -63,7 +63,7 @@ async def _serve(
         deployments = list(deployments)
         for deployment in await as_operators_left_them(deployments):
             await runner.aadd_deployment(deployment)
-        await _drop_overdue(deployments)
+        await drop_overdue(deployments)
         if NOTE_ALERT in deployments:
             await _set_up(say)
         announce()
@@ -76,7 +76,7 @@ async def _serve(
     return ending.asked_by
 
 
-async def _drop_overdue(deployments: Iterable[Deployment]) -> None:
+async def drop_overdue(deployments: Iterable[Deployment]) -> None:
     """Leave one of the runs that fell due while nobody was there: what is due, one run goes on with.
 
     Those that fall due later, while we serve, are dropped by the run that starts.
