@@ -91,6 +91,7 @@ async def drop_overdue(deployments: Iterable[Deployment]) -> None:
 
 async def _set_up(say: Callable[[str], None]) -> None:
     """Install the alerts, and make the inbox where it is a folder of ours."""
+    from flows.inbox_folder import shown
     from flows.settings import Settings
 
     settings = Settings()
@@ -100,7 +101,7 @@ async def _set_up(say: Callable[[str], None]) -> None:
         say(f"no alerts: {missing}")
     if settings.onboard_inbox is None:
         make_private(Path(settings.inbox))
-    say(f"inbox: {settings.inbox} (a list that is dropped there is taken in by itself)")
+    say(f"inbox: {shown(settings.inbox)} (a list that is dropped there is taken in by itself)")
 
 
 class _Ending:

@@ -61,9 +61,7 @@ async def cancel_overdue_of(deployment_id: UUID | str, *, before: datetime, keep
                 return cancelled
 
 
-async def _overdue(
-    client: PrefectClient, deployment_id: UUID | str, before: datetime, *, offset: int
-) -> list[FlowRun]:
+async def _overdue(client: PrefectClient, deployment_id: UUID | str, before: datetime, *, offset: int) -> list[FlowRun]:
     return await client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[UUID(str(deployment_id))])),
         flow_run_filter=FlowRunFilter(
