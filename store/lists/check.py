@@ -58,8 +58,8 @@ def check_list(
     """Read the whole list and return everything that is wrong with it.
 
     With a ``catalogue`` integrations and auth properties are checked too; with an ``engine`` an auth value that a
-    record holds already is not missed in its row. ``references`` are as in :func:`read_rows`. ``watch`` is told now and then how many rows were checked, and may
-    raise to end it there.
+    record holds already is not missed in its row. ``references`` are as in :func:`read_rows`. ``watch`` is told now and
+    then how many rows were checked, and may raise to end it there.
     """
     check = ListCheck()
     last = -1

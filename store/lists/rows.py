@@ -121,9 +121,9 @@ def build_row(raw: RawRow, folder: Path | None) -> CustomerRow | list[Fault]:
             own[name] = "" if cell is None else cell
         elif name.startswith("auth."):
             columns[name] = ""
-            if isinstance(cell, str) and folder is None and is_reference(cell):
-                faults.append(Fault(raw.line, name, _REFERS, _WITHOUT_REFERENCES))
-            elif not blank:
+            refused = _refused_reference(raw.line, name, cell, folder)
+            faults += refused
+            if not blank and not refused:
                 auth[name[5:]] = anchor_reference(cell, folder) if isinstance(cell, str) and folder else cell
         elif name.startswith("map."):
             if isinstance(cell, dict | list):
@@ -137,6 +137,12 @@ def build_row(raw: RawRow, folder: Path | None) -> CustomerRow | list[Fault]:
         found = [_read(raw.line, error) for error in invalid.errors(include_url=False, include_input=False)]
         return faults + [fault for fault in found if fault.column not in too_long]
     return faults or row
+
+
+def _refused_reference(line: int, column: str, cell: JsonValue, folder: Path | None) -> list[Fault]:
+    # Not looked up either: nobody is to learn from a list which variables and files there are.
+    refers = folder is None and isinstance(cell, str) and is_reference(cell)
+    return [Fault(line, column, _REFERS, _WITHOUT_REFERENCES)] if refers else []
 
 
 def _fault(fault: str, remedy: str) -> PydanticCustomError:

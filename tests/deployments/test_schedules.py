@@ -104,3 +104,13 @@ def test_what_prefect_keeps_of_every_flow_that_is_deployed_is_tidied_up_and_no_n
 
     assert deployed == set(OUR_FLOWS)
     assert all("-" in name for name in OUR_FLOWS)
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment.name)
+def test_every_parameter_has_a_field_of_its_own_in_the_form_and_is_described_in_full_sentences(deployment):
+    parameters = to_runner_deployment(deployment)._parameter_openapi_schema.properties
+
+    # Of a text that may be None, Prefect's pages make a switch, and nothing to write into.
+    assert [name for name, one in parameters.items() if "anyOf" in one] == []
+    told = {name: str(one.get("description", "")) for name, one in parameters.items()}
+    assert [name for name, text in told.items() if not (text[:1].isupper() and text.endswith("."))] == []

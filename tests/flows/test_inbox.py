@@ -1,5 +1,6 @@
 """The inbox on a real Prefect server: what is dropped there is taken in once, and what is faulty is told beside it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,14 +61,16 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, written: Path | None = None) -> N
     monkeypatch.setattr(inbox, "settle", settle)
 
 
+def names(folder: Path, pattern: str) -> list[str]:
+    return sorted(one.name for one in folder.glob(pattern))
+
+
 async def look() -> str | None:
     return (await take_in_inbox(return_state=True)).name
 
 
 async def shown() -> list[tuple[str, str]]:
     """What the latest table says of each list."""
-    import json
-
     async with get_client() as client:
         [artifact, *_] = sorted(
             await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[INBOX_KEY]))),
@@ -92,7 +95,7 @@ async def test_the_same_list_again_changes_nothing_and_a_changed_one_goes_into_t
     spring.write_text(HEADER + ANN + BOB, encoding="utf-8")
     assert (await look(), alloy.ledger().installations_completed) == ("1 taken in", 2)
     assert await shown() == [("spring.csv", "spring")]
-    assert [one.name for one in folder.iterdir()] == ["spring.csv"]
+    assert names(folder, "*") == ["spring.csv"]
 
 
 async def test_a_list_that_is_still_being_written_is_left_for_the_next_look(
@@ -150,7 +153,7 @@ async def test_an_inbox_behind_a_url_is_looked_into_and_told_of_its_faults(
     assert (await look(), alloy.ledger().installations_completed) == ("1 taken in, 1 refused", 1)
     assert b"line 2, username" in files.cat("/dropped/faulty.csv.faults.txt")
     assert await look() == "Nothing new"
-    assert list(tmp_path.glob("inbox-*")) == []
+    assert names(tmp_path, "inbox-*") == []
 
     files.pipe("/dropped/spring.csv", (HEADER + ANN + BOB).encode())
     assert (await look(), alloy.ledger().installations_completed) == ("1 taken in", 2)
