@@ -77,8 +77,8 @@ async def test_of_our_flows_alone_ended_runs_older_than_a_time_are_deleted_with_
         assert await delete_runs(ended_before=then) == len(old)
         assert await kept(client) == left
         assert await artifacts_and_lines(client, *left) == (3, 3)
-        async with asyncio.timeout(20):  # the server deletes logs a little later
-            while await artifacts_and_lines(client, *old) != (0, 0):
+        async with asyncio.timeout(20):
+            while await artifacts_and_lines(client, *old) != (0, 0):  # noqa: ASYNC110 - logs go a little later, untold
                 await asyncio.sleep(0.1)
 
         assert await delete_runs(ended_before=then) == 0
