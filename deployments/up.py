@@ -63,7 +63,7 @@ async def _serve(
         deployments = list(deployments)
         for deployment in await as_operators_left_them(deployments):
             await runner.aadd_deployment(deployment)
-        await _drop_overdue(deployments)
+        await drop_overdue(deployments)
         if NOTE_ALERT in deployments:
             await _set_up(say)
         announce()
@@ -76,7 +76,7 @@ async def _serve(
     return ending.asked_by
 
 
-async def _drop_overdue(deployments: Iterable[Deployment]) -> None:
+async def drop_overdue(deployments: Iterable[Deployment]) -> None:
     """Leave one of the runs that fell due while nobody was there: what is due, one run goes on with.
 
     Those that fall due later, while we serve, are dropped by the run that starts.
@@ -91,6 +91,7 @@ async def _drop_overdue(deployments: Iterable[Deployment]) -> None:
 
 async def _set_up(say: Callable[[str], None]) -> None:
     """Install the alerts, and make the inbox where it is a folder of ours."""
+    from flows.inbox_folder import shown
     from flows.settings import Settings
 
     settings = Settings()
@@ -100,7 +101,7 @@ async def _set_up(say: Callable[[str], None]) -> None:
         say(f"no alerts: {missing}")
     if settings.onboard_inbox is None:
         make_private(Path(settings.inbox))
-    say(f"inbox: {settings.inbox} (a list that is dropped there is taken in by itself)")
+    say(f"inbox: {shown(settings.inbox)} (a list that is dropped there is taken in by itself)")
 
 
 class _Ending:

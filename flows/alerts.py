@@ -16,8 +16,8 @@ async def note_alert(alert: str, says: str) -> State[None]:
     """Show an alert: in this run's state, in its log, and as the latest version of the artifact `onboarding-alerts`.
 
     Args:
-        alert: which alert it is.
-        says: what it says.
+        alert: Which alert it is.
+        says: What it says.
     """
     get_run_logger().warning("%s: %s", alert, says)
     await acreate_markdown_artifact(

@@ -4,6 +4,9 @@ Each version of a list is taken in once, known by its place and by what is in it
 batch, as if it had been run again by hand. One that is still being written is left for the next look: its size and its
 time must be the same twice. Lists stay where they are, untouched, since they are the user's: what became of them is in
 our records, in the artifact `onboarding-inbox`, and for a refused one in a file beside it.
+
+Whoever can write to the inbox need not be trusted with this machine: auth values may not refer to its environment and
+files there, as they may in a list that an operator takes in.
 """
 
 import asyncio
@@ -17,7 +20,7 @@ from prefect.events import emit_event
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.events import EVERYTHING, PREFIX, tell_of_halt
-from flows.inbox_folder import FAULTS_SUFFIX, Found, InboxFolder, InboxUnreachable
+from flows.inbox_folder import FAULTS_SUFFIX, Found, InboxFolder, InboxUnreachable, shown
 from flows.onboard import onboard_customers
 from flows.overdue import cancel_overdue
 from flows.receive import ListRefused, receive_list
@@ -33,6 +36,7 @@ REFUSED = f"{PREFIX}list.refused"
 
 SETTLED_AFTER_SECONDS = 5.0
 _SHOWN = 50
+_THEN = "When the list is saved again, it is looked into again."
 
 
 @dataclass(slots=True)
@@ -81,7 +85,7 @@ async def take_in_inbox() -> State[None]:
     if looked.refused:  # somebody must act
         where = ", ".join(f"{name}{FAULTS_SUFFIX}" for name in looked.refused)
         return Failed(name=looked.describe(), message=f"What is wrong stands beside the list: {where}")
-    return Completed(name=looked.describe(), message=looked.put_off or settings.inbox)
+    return Completed(name=looked.describe(), message=looked.put_off or shown(settings.inbox))
 
 
 async def _look(resources: Resources, folder: InboxFolder) -> _Looked:
@@ -96,7 +100,7 @@ async def _look(resources: Resources, folder: InboxFolder) -> _Looked:
     before = await unknown()
     if not before:
         return looked
-    await asyncio.sleep(SETTLED_AFTER_SECONDS)
+    await settle()
     for place, found in (await unknown()).items():
         if before.get(place) != found:
             looked.unsettled += 1
@@ -114,6 +118,11 @@ async def _look(resources: Resources, folder: InboxFolder) -> _Looked:
     if looked.batches or looked.refused:
         await _show(resources)
     return looked
+
+
+async def settle() -> None:
+    """Give whoever writes a list time to write some more of it."""
+    await asyncio.sleep(SETTLED_AFTER_SECONDS)
 
 
 async def _take_in(
@@ -136,10 +145,12 @@ async def _receive(resources: Resources, folder: InboxFolder, found: Found) -> s
         return f"the name has more than {LONGEST_BATCH_NAME} characters"
     try:
         with folder.at_hand(found, resources.home) as path:
-            await receive_list(resources, path, found.batch)
+            await receive_list(resources, path, found.batch, references=False)
     except ListRefused as refusal:
         faults = [f"line {one.line}, {one.column}: {one.fault}; {one.remedy}" for one in refusal.faults]
-        await resources.in_thread(folder.write_faults, found, "\n".join([f"{found.name}: {refusal}", *faults, ""]))
+        await resources.in_thread(
+            folder.write_faults, found, "\n".join([f"{found.name}: {refusal}", *faults, _THEN, ""])
+        )
         return str(refusal)
     await resources.in_thread(folder.forget_faults, found)
     return None

@@ -53,7 +53,7 @@ class InboxFolder:
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as unknown:
-            raise InboxUnreachable(f"{_shown(url)} cannot be opened: {unknown}") from None
+            raise InboxUnreachable(f"{shown(url)} cannot be opened: {unknown}") from None
 
     @property
     def is_on_this_machine(self) -> bool:
@@ -71,7 +71,7 @@ class InboxFolder:
         except FileNotFoundError:
             return {}
         except Exception as failure:  # each store has errors of its own
-            raise InboxUnreachable(f"{_shown(self.url)} cannot be looked into ({type(failure).__name__})") from failure
+            raise InboxUnreachable(f"{shown(self.url)} cannot be looked into ({type(failure).__name__})") from failure
         found = [self._found(entry) for entry in entries if entry["type"] == "file" and _is_a_list(entry["name"])]
         return {one.place: one for one in sorted(found, key=lambda one: one.name)}
 
@@ -82,10 +82,7 @@ class InboxFolder:
 
     @contextmanager
     def at_hand(self, found: Found, home: Path) -> Iterator[Path]:
-        """Give a path by which a list can be read: its own, or that of a copy in ``home`` that nobody else can read.
-
-        A list on this machine is read where it is, since it may refer to files beside it.
-        """
+        """Give a path by which a list can be read: its own, or that of a copy in ``home`` that nobody else can read."""
         if self.is_on_this_machine:
             yield Path(found.path)
             return
@@ -124,7 +121,7 @@ def _names(protocol: str | tuple[str, ...]) -> tuple[str, ...]:
     return (protocol,) if isinstance(protocol, str) else protocol
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """Leave out what may stand between the scheme and the host: a name and a password."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else url

@@ -67,23 +67,28 @@ def _stem(place: str) -> str:
 
 @flow(name="onboard-customers", flow_run_name=_run_name, retries=0, persist_result=False)
 async def onboard_customers(
-    list_path: str | None = None, batch: str | None = None, mapping: str | None = None, accept_valid: bool = False
+    list_path: str = "", batch: str = "", mapping: str = "", accept_valid: bool = False
 ) -> State[None]:
     """Take a list in and bring every customer on it as far as they can go for now.
 
     Args:
-        list_path: path or URL (https://, s3://, file:// and so on) of a CSV or JSONL file that the process which runs
-            this can read. Never a URL with a password in it. Without it, the batch was taken in before.
-        batch: the batch's name; by default the list's file name.
-        mapping: path or URL of a JSON or TOML file with answers for everyone on the list.
-        accept_valid: take the good rows in although others are faulty; otherwise one fault refuses the whole list.
+        list_path: CSV or JSONL file, by its path on the machine that runs it, or a URL (https://, s3:// and so on),
+            never one with a password in it. Blank: the batch below goes on, which was taken in before.
+        batch: The batch's name. Blank: the list's file name.
+        mapping: JSON or TOML file with answers for everyone on the list, by its path or a URL. Blank: none.
+        accept_valid: Takes the good rows in although others are faulty. Otherwise one fault refuses the whole list.
     """
-    name = batch or (_stem(list_path) if list_path else "")
+    list_path, batch, mapping = list_path.strip(), batch.strip(), mapping.strip()
+    if not list_path and not batch:
+        return Failed(
+            name="No list given", message="Run it once more and fill in list_path: the path or URL of a list."
+        )
+    name = batch or _stem(list_path)
     left_out: list[str] = []
 
     async def prepare(resources: Resources) -> Scope:
         if list_path:
-            async with fetched(list_path) as path, fetched(mapping or "") as answers:
+            async with fetched(list_path) as path, fetched(mapping) as answers:
                 received = await receive_list(
                     resources, path, name, mapping=answers if mapping else None, accept_valid=accept_valid
                 )
@@ -95,24 +100,25 @@ async def onboard_customers(
 
 
 @flow(name="resume-onboardings", flow_run_name=_run_name, retries=0, persist_result=False)
-async def resume_onboardings(batch: str | None = None, at_once: int | None = None) -> State[None]:
+async def resume_onboardings(batch: str = "", at_once: int = 0) -> State[None]:
     """Go on with whatever is due, of one batch or of all: retries, consents, answers, what a dead worker held.
 
     Args:
-        batch: only this batch; if it is paused, it goes on. Without it: all that is due.
-        at_once: so many runs over all batches are enough; one that would be one more ends at once. Leave it as it is.
+        batch: Only this batch; if it is paused, it goes on. Blank: all that is due.
+        at_once: So many runs over all batches are enough. It is set by the deployment; leave it as it is.
     """
+    batch = batch.strip()
 
     async def prepare(resources: Resources) -> Scope:
-        if batch is None:
+        if not batch:
             return Scope()
         scope = Scope(batch_id=await resources.in_thread(find_batch, resources.engine, batch))
         await resources.in_thread(go_on, resources.engine, scope.batch_id, resources.clock.now())
         return scope
 
-    if batch is not None:
+    if batch:
         return await _run(prepare, batch=batch)
-    state = await _run(prepare, at_once=at_once)
+    state = await _run(prepare, at_once=at_once or None)
     if state.is_completed():
         await cancel_overdue(before=datetime.now(UTC))
     return state
@@ -120,12 +126,15 @@ async def resume_onboardings(batch: str | None = None, at_once: int | None = Non
 
 @flow(name="onboard-customer", flow_run_name=_run_name, retries=0, persist_result=False)
 async def onboard_customer(username: str, integration: str, full_name: str = "") -> State[None]:
-    """Onboard one customer now. For an app that asks for auth values use a list: they do not belong into parameters.
+    """Onboard one customer now.
+
+    For an app that asks for an API key or other auth values use a list: whatever is written here, everybody can read
+    who sees this page.
 
     Args:
-        username: our key for the customer; an e-mail address is fine.
-        integration: the integration's id, its label, or its app where only one integration has that.
-        full_name: the customer's name; may be left blank.
+        username: Your key for the customer, for example their e-mail address.
+        integration: Its id, label or connector; the id if an app has several integrations.
+        full_name: The customer's name. It may be left blank, and is no place for a key or a password.
     """
 
     async def prepare(resources: Resources) -> Scope:

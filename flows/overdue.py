@@ -45,15 +45,23 @@ async def cancel_overdue_of(deployment_id: UUID | str, *, before: datetime, keep
 
     Return how many. A run for one batch is kept.
     """
+    let_be = for_everything = cancelled = 0
     async with get_client() as client:
-        overdue = await _overdue(client, deployment_id, before)
-        for_everything = [run for run in overdue if run.parameters.get("batch") is None]
-        for run in for_everything[keep:]:
-            await client.set_flow_run_state(run.id, Cancelled(name=NOT_NEEDED, message=_MESSAGE))
-    return len(for_everything[keep:])
+        while True:
+            overdue = await _overdue(client, deployment_id, before, offset=let_be)
+            for run in overdue:
+                is_for_everything = not run.parameters.get("batch")
+                if is_for_everything and for_everything >= keep:
+                    await client.set_flow_run_state(run.id, Cancelled(name=NOT_NEEDED, message=_MESSAGE))
+                    cancelled += 1
+                else:
+                    for_everything += is_for_everything
+                    let_be += 1
+            if len(overdue) < _AT_ONCE:
+                return cancelled
 
 
-async def _overdue(client: PrefectClient, deployment_id: UUID | str, before: datetime) -> list[FlowRun]:
+async def _overdue(client: PrefectClient, deployment_id: UUID | str, before: datetime, *, offset: int) -> list[FlowRun]:
     return await client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[UUID(str(deployment_id))])),
         flow_run_filter=FlowRunFilter(
@@ -62,6 +70,7 @@ async def _overdue(client: PrefectClient, deployment_id: UUID | str, before: dat
         ),
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         limit=_AT_ONCE,
+        offset=offset,
     )
 
 

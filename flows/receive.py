@@ -91,9 +91,12 @@ async def receive_list(
     *,
     mapping: Path | None = None,
     accept_valid: bool = False,
+    references: bool = True,
     watch: Watch = lambda _done, _rows, _of: None,
 ) -> Received:
     """Check the list at ``path`` and take it into ``batch``; with ``accept_valid`` without its faulty rows.
+
+    Without ``references`` its auth values may not refer to this machine's environment and files.
 
     Cancelled, it comes to the end of the chunk at hand; the same list goes on from there. Raises :class:`ListRefused`
     with every fault, or the failure that kept us from reading Alloy's catalogue.
@@ -111,6 +114,7 @@ async def receive_list(
         path,
         resources.catalogue,
         resources.engine,
+        references=references,
         watch=lambda rows: _tell(stop, watch, CHECKED, rows, None),
     )
     if check.fault_count and not (accept_valid and check.rows):
@@ -124,7 +128,7 @@ async def receive_list(
             take_in,
             resources.engine,
             batch,
-            _unchanged_rows(resources, path, check, fingerprint),
+            _unchanged_rows(resources, path, check, fingerprint, references=references),
             source=path.name,
             templates=templates,
             catalogue=resources.catalogue,
@@ -206,10 +210,10 @@ def _refuse_other_list(resources: Resources, batch: str, fingerprint: str) -> No
 
 
 def _unchanged_rows(
-    resources: Resources, path: Path, check: ListCheck, fingerprint: str
+    resources: Resources, path: Path, check: ListCheck, fingerprint: str, *, references: bool
 ) -> Iterator[CustomerRow | Fault | Repeated]:
     """Yield the rows once more; a fault at the end if the file is not what it was when it was first looked at."""
-    read = read_rows(path)
+    read = read_rows(path, references=references)
     # Checking them again only tells the bad rows and the repeated ones.
     yield from check_rows(read, resources.catalogue, resources.engine) if check.fault_count or check.repeated else read
     if resources.vault.fingerprint({"list": digest_of(path)}) != fingerprint:

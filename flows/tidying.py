@@ -34,23 +34,19 @@ _AT_ONCE = 100
 
 
 @flow(name="tidy-prefect", flow_run_name="tidy up", retries=0, persist_result=False)
-async def tidy_prefect(flows: list[str] | None = None) -> State[None]:
-    """Delete the runs of our flows that ended longer ago than `ONBOARD_KEEP_DAYS`.
-
-    Args:
-        flows: the names of the flows; by default all of ours.
-    """
+async def tidy_prefect() -> State[None]:
+    """Delete the runs of our flows that ended longer ago than `ONBOARD_KEEP_DAYS`."""
     now = datetime.now(UTC)
     await cancel_overdue(before=now)
     days = Settings().onboard_keep_days
-    deleted = await delete_runs(flows or OUR_FLOWS, ended_before=now - timedelta(days=days))
+    deleted = await delete_runs(ended_before=now - timedelta(days=days))
     rest = " The rest is left for the next time." if deleted >= MOST_AT_ONCE else ""
     return Completed(
         name=f"{deleted} runs deleted" if deleted else "Nothing to delete", message=f"Older than {days} days.{rest}"
     )
 
 
-OUR_FLOWS = [
+OUR_FLOWS = (
     "resume-onboardings",
     "onboard-customers",
     "onboard-customer",
@@ -64,17 +60,18 @@ OUR_FLOWS = [
     "cancel-onboardings",
     "answer-everyone",
     "renew-consent-links",
-    "review",
-]
+    "review-open-questions",
+)
+"""By name, which is all that runs have in common that were started by hand and from Prefect."""
 
 
-async def delete_runs(flows: list[str], *, ended_before: datetime, most: int = MOST_AT_ONCE) -> int:
-    """Delete the runs of these flows that ended before a time, the oldest first; return how many."""
+async def delete_runs(*, ended_before: datetime, most: int = MOST_AT_ONCE) -> int:
+    """Delete the runs of our flows that ended before a time, the oldest first; return how many."""
     deleted = 0
     async with get_client() as client:
         while deleted < most:
             runs = await client.read_flow_runs(
-                flow_filter=FlowFilter(name=FlowFilterName(any_=flows)),
+                flow_filter=FlowFilter(name=FlowFilterName(any_=list(OUR_FLOWS))),
                 flow_run_filter=FlowRunFilter(
                     state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(TERMINAL_STATES))),
                     end_time=FlowRunFilterEndTime(before_=ended_before),
@@ -93,8 +90,9 @@ async def delete_runs(flows: list[str], *, ended_before: datetime, most: int = M
 async def _delete(client: PrefectClient, flow_run_id: UUID) -> None:
     # With the run Prefect deletes its task runs and its log, but not its artifacts.
     of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
-    for artifact in await client.read_artifacts(artifact_filter=of_run, limit=_AT_ONCE):
-        with suppress(ObjectNotFound):
-            await client.delete_artifact(artifact.id)
+    while artifacts := await client.read_artifacts(artifact_filter=of_run, limit=_AT_ONCE):
+        for artifact in artifacts:
+            with suppress(ObjectNotFound):
+                await client.delete_artifact(artifact.id)
     with suppress(ObjectNotFound):
         await client.delete_flow_run(flow_run_id)

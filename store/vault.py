@@ -120,6 +120,11 @@ def resolve_reference(text: str) -> SecretStr:
     return SecretStr(text)
 
 
+def is_reference(text: str) -> bool:
+    """Tell whether a text refers to something of this machine, instead of being the value."""
+    return text.startswith(("env:", "file:"))
+
+
 def anchor_reference(text: str, folder: Path) -> str:
     """Return a ``file:`` reference with its path made absolute from ``folder``; any other text as it is."""
     if not text.startswith("file:"):

@@ -112,7 +112,7 @@ async def _to_its_end(flow: Any, batch: str | None, watcher: "Watcher") -> "tupl
 
     ended = asyncio.Event()
     watcher.on_end = ended.set
-    running = asyncio.ensure_future(flow(batch=batch, return_state=True))
+    running = asyncio.ensure_future(flow(batch=batch or "", return_state=True))
     try:
         await _either(running, ended)
         await asyncio.wait({running}, timeout=_TOLD_SECONDS)

@@ -34,14 +34,14 @@ async def answer_everyone(
     """Give one answer to everybody whose installation waits for it.
 
     Args:
-        field: the name of the field, as `onboard show` and the table of those who wait name it.
-        value: the answer: a text, a number, yes or no, or an option's label. Never a password or a key.
-        what_to_do: preview changes nothing and shows whom the rest of the form means; apply does it.
-        integration: only this integration: its id, its name in the list, or its app. Blank: all.
-        app: only where this app's part of the form asks. Blank: wherever a field of that name is.
-        batch: only this batch. Blank: all.
-        username: only this customer. Blank: all.
-        decided_by: your name, for the history of each customer. Needed to apply.
+        field: The name of the field, as `onboard show` and the table of those who wait name it.
+        value: The answer: a text, a number, yes or no, or an option's label. Never a password or a key.
+        what_to_do: Preview changes nothing and shows whom the rest of the form means; apply does it.
+        integration: Only this integration: its id, its name in the list, or its app. Blank: all.
+        app: Only where this app's part of the form asks. Blank: wherever a field of that name is.
+        batch: Only this batch. Blank: all.
+        username: Only this customer. Blank: all.
+        decided_by: Your name, for the history of each customer. Needed to apply.
     """
     whom = wanted(integration=integration, batch=batch, username=username)
 

@@ -61,7 +61,7 @@ class Decided:
         return f"Decided: {', '.join(said) or 'nothing'}"
 
 
-@flow(name="review", flow_run_name=run_name, retries=0, persist_result=False)
+@flow(name="review-open-questions", flow_run_name=run_name, retries=0, persist_result=False)
 async def review_open_questions(
     batch: str = "",
     integration: str = "",
@@ -74,10 +74,10 @@ async def review_open_questions(
     for the same reason. "Resume" on the run's page shows the form.
 
     Args:
-        batch: only this batch. Blank: all.
-        integration: only this integration: its id, its name in the list, or its app. Blank: all.
-        timeout_minutes: how long each form waits to be filled in; then the review ends, and nothing more is done.
-        at_most: so many forms at most, the classes with the most customers first.
+        batch: Only this batch. Blank: all.
+        integration: Only this integration: its id, its name in the list, or its app. Blank: all.
+        timeout_minutes: How long each form waits to be filled in; then the review ends, and nothing more is done.
+        at_most: So many forms at most, the classes with the most customers first.
     """
     whom = wanted(batch=batch, integration=integration)
 

@@ -78,17 +78,17 @@ async def redrive_onboardings(
     """Let those who stand still be tried again.
 
     Args:
-        what_to_do: preview changes nothing and shows whom the rest of the form means; apply does it.
-        stage: only at this stage.
-        hold: only held by this kind of hold. Cancelled ones are let go on only if cancelled is chosen here.
-        reason: only held for this reason.
-        integration: only this integration: its id, its name in the list, or its app. Blank: all.
-        batch: only this batch. Blank: all.
-        username: only this customer. Blank: all.
-        older_than: only those at their stage for at least this long, in the unit below. 0: any.
-        older_than_unit: what the age above is counted in.
-        everybody: allows a form that names no condition, which means everybody who stands still.
-        decided_by: your name, for the history of each customer. Needed to apply.
+        what_to_do: Preview changes nothing and shows whom the rest of the form means; apply does it.
+        stage: Only at this stage.
+        hold: Only held by this kind of hold. Cancelled ones are let go on only if cancelled is chosen here.
+        reason: Only held for this reason.
+        integration: Only this integration: its id, its name in the list, or its app. Blank: all.
+        batch: Only this batch. Blank: all.
+        username: Only this customer. Blank: all.
+        older_than: Only those at their stage for at least this long, in the unit below. 0: any.
+        older_than_unit: What the age above is counted in.
+        everybody: Allows a form that names no condition, which means everybody who stands still.
+        decided_by: Your name, for the history of each customer. Needed to apply.
     """
     whom = wanted(
         stage=stage, hold=hold, reason=reason, integration=integration, batch=batch, username=username,
@@ -114,17 +114,17 @@ async def cancel_onboardings(
     """End onboardings for good: their sealed auth values and consent links are deleted, completed ones stay.
 
     Args:
-        what_to_do: preview changes nothing and shows whom the rest of the form means; apply does it.
-        stage: only at this stage.
-        hold: only held by this kind of hold.
-        reason: only held for this reason.
-        integration: only this integration: its id, its name in the list, or its app. Blank: all.
-        batch: only this batch. Blank: all.
-        username: only this customer. Blank: all.
-        older_than: only those at their stage for at least this long, in the unit below. 0: any.
-        older_than_unit: what the age above is counted in.
-        everybody: allows a form that names no condition, which means everybody who is not completed.
-        decided_by: your name, for the history of each customer. Needed to apply.
+        what_to_do: Preview changes nothing and shows whom the rest of the form means; apply does it.
+        stage: Only at this stage.
+        hold: Only held by this kind of hold.
+        reason: Only held for this reason.
+        integration: Only this integration: its id, its name in the list, or its app. Blank: all.
+        batch: Only this batch. Blank: all.
+        username: Only this customer. Blank: all.
+        older_than: Only those at their stage for at least this long, in the unit below. 0: any.
+        older_than_unit: What the age above is counted in.
+        everybody: Allows a form that names no condition, which means everybody who is not completed.
+        decided_by: Your name, for the history of each customer. Needed to apply.
     """
     whom = wanted(
         stage=stage, hold=hold, reason=reason, integration=integration, batch=batch, username=username,
@@ -149,14 +149,14 @@ async def renew_consent_links(
     The links themselves are shown only by the command `onboard links`, never here.
 
     Args:
-        what_to_do: preview changes nothing and shows whom the rest of the form means; apply does it.
-        integration: only this integration: its id, its name in the list, or its app. Blank: all.
-        batch: only this batch. Blank: all.
-        username: only this customer. Blank: all.
-        older_than: only those who have been waited for at least this long, in the unit below. 0: any.
-        older_than_unit: what the age above is counted in.
-        everybody: allows a form that names no condition, which means everybody who has a link.
-        decided_by: your name, for the history of each customer. Needed to apply.
+        what_to_do: Preview changes nothing and shows whom the rest of the form means; apply does it.
+        integration: Only this integration: its id, its name in the list, or its app. Blank: all.
+        batch: Only this batch. Blank: all.
+        username: Only this customer. Blank: all.
+        older_than: Only those who have been waited for at least this long, in the unit below. 0: any.
+        older_than_unit: What the age above is counted in.
+        everybody: Allows a form that names no condition, which means everybody who has a link.
+        decided_by: Your name, for the history of each customer. Needed to apply.
     """
     whom = wanted(
         integration=integration, batch=batch, username=username, older_than=older_than, older_than_unit=older_than_unit

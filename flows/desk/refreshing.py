@@ -42,7 +42,7 @@ async def show_customer(username: str) -> State[None]:
     """Publish one customer's story: the timeline, the calls and their outcomes, what is waited for, and what is next.
 
     Args:
-        username: our key for the customer.
+        username: Your key for the customer, for example their e-mail address.
     """
     return await _shown([customer_page(username)], anew=True)
 
@@ -52,7 +52,7 @@ async def show_batch(batch: str) -> State[None]:
     """Publish the page of one batch: its funnel, and its failures by reason.
 
     Args:
-        batch: the batch's name.
+        batch: The batch's name.
     """
     return await _shown([batch_page(batch)], anew=True)
 

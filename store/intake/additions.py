@@ -125,13 +125,17 @@ def add_onboardings(connection: Connection, asked: Sequence[Asked], customers: C
     sealed: list[dict[str, object]] = []
     for onboarding_id, customer_id, key in added:
         row = by_key[customer_id, key].row
-        sentence = f"taken in from {taking.source} line {row.line}{_other_name(row, customers)}"
+        sentence = f"{_origin(taking.source, row.line)}{_other_name(row, customers)}"
         history.append({"onboarding_id": onboarding_id, "sentence": sentence})
         sealed += sealed_rows(onboarding_id, _values(row), taking.around.vault)
     insert_many(connection, History, history, same={"at": now, "stage": Stage.new, "worker": ""})
     insert_many(connection, AuthValue, sealed, same={})
     taking.intake.added += len(added)
     taking.intake.unchanged += len(by_key) - len(added)
+
+
+def _origin(source: str, line: int) -> str:
+    return f"taken in from {source} line {line}" if source else "taken in by itself, without a list"
 
 
 def _other_name(row: CustomerRow, customers: Customers) -> str:

@@ -52,17 +52,18 @@ def check_list(
     catalogue: Catalogue | None = None,
     engine: Engine | None = None,
     *,
+    references: bool = True,
     watch: Callable[[int], None] = lambda _rows: None,
 ) -> ListCheck:
     """Read the whole list and return everything that is wrong with it.
 
     With a ``catalogue`` integrations and auth properties are checked too; with an ``engine`` an auth value that a
-    record holds already is not missed in its row. ``watch`` is told now and then how many rows were checked, and may
-    raise to end it there.
+    record holds already is not missed in its row. ``references`` are as in :func:`read_rows`. ``watch`` is told now and
+    then how many rows were checked, and may raise to end it there.
     """
     check = ListCheck()
     last = -1
-    for number, item in enumerate(check_rows(read_rows(path), catalogue, engine), start=1):
+    for number, item in enumerate(check_rows(read_rows(path, references=references), catalogue, engine), start=1):
         if number % _TOLD_EVERY == 0:
             watch(number)
         if isinstance(item, CustomerRow):
@@ -78,9 +79,13 @@ def check_list(
     return check
 
 
-def read_rows(path: Path) -> Iterator[CustomerRow | Fault]:
-    """Yield the rows of a list and the faults of those that cannot be used, in the order of their lines."""
-    folder = path.absolute().parent
+def read_rows(path: Path, *, references: bool = True) -> Iterator[CustomerRow | Fault]:
+    """Yield the rows of a list and the faults of those that cannot be used, in the order of their lines.
+
+    Without ``references`` it is a fault if an auth value refers to this machine's environment or files, which else
+    would go to Alloy for whoever wrote the list.
+    """
+    folder = path.absolute().parent if references else None
     for item in read_raw_rows(path):
         if isinstance(item, Fault):
             yield item

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Se
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from states.forms import Given
-from store.vault import UnresolvedReference, anchor_reference, resolve_reference
+from store.vault import UnresolvedReference, anchor_reference, is_reference, resolve_reference
 
 LONGEST_CELL = 100_000
 LONGEST_NAME = 255
@@ -24,6 +24,8 @@ LONGEST_NAME = 255
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _OWN = frozenset({"username", "full_name", "integration"})
+_REFERS = "refers to this machine's environment or files, which a list that anybody may have put there must not"
+_WITHOUT_REFERENCES = "write the value itself, or take the list in with `onboard run`"
 _AS_TEXT = "write it as text, in quotes"
 
 
@@ -99,8 +101,11 @@ class CustomerRow(BaseModel):
         return cells + sum(map(len, self.auth.values()))
 
 
-def build_row(raw: RawRow, folder: Path) -> CustomerRow | list[Fault]:
-    """Return the checked row, or everything that is wrong with it. ``folder`` is where ``file:`` paths begin."""
+def build_row(raw: RawRow, folder: Path | None) -> CustomerRow | list[Fault]:
+    """Return the checked row, or everything that is wrong with it.
+
+    ``folder`` is where ``file:`` paths begin. Without it auth values may not refer to anything of this machine.
+    """
     columns: dict[str, JsonValue] = {}
     own: dict[str, JsonValue] = {}
     auth: dict[str, JsonValue] = {}
@@ -116,8 +121,10 @@ def build_row(raw: RawRow, folder: Path) -> CustomerRow | list[Fault]:
             own[name] = "" if cell is None else cell
         elif name.startswith("auth."):
             columns[name] = ""
-            if not blank:
-                auth[name[5:]] = anchor_reference(cell, folder) if isinstance(cell, str) else cell
+            refused = _refused_reference(raw.line, name, cell, folder)
+            faults += refused
+            if not blank and not refused:
+                auth[name[5:]] = anchor_reference(cell, folder) if isinstance(cell, str) and folder else cell
         elif name.startswith("map."):
             if isinstance(cell, dict | list):
                 faults.append(Fault(raw.line, name, "is not a text, a number or true/false", "give a single value"))
@@ -130,6 +137,12 @@ def build_row(raw: RawRow, folder: Path) -> CustomerRow | list[Fault]:
         found = [_read(raw.line, error) for error in invalid.errors(include_url=False, include_input=False)]
         return faults + [fault for fault in found if fault.column not in too_long]
     return faults or row
+
+
+def _refused_reference(line: int, column: str, cell: JsonValue, folder: Path | None) -> list[Fault]:
+    # Not looked up either: nobody is to learn from a list which variables and files there are.
+    refers = folder is None and isinstance(cell, str) and is_reference(cell)
+    return [Fault(line, column, _REFERS, _WITHOUT_REFERENCES)] if refers else []
 
 
 def _fault(fault: str, remedy: str) -> PydanticCustomError:

@@ -6,6 +6,7 @@ import pytest
 
 from deployments.registering import Pool, to_runner_deployment
 from deployments.schedules import DEPLOYMENTS, Deployment
+from flows.tidying import OUR_FLOWS
 
 TWICE_A_DAY = Deployment(
     name="twice-a-day",
@@ -96,3 +97,20 @@ def test_every_entrypoint_leads_to_a_flow(deployment):
 
     assert prepared.entrypoint == deployment.entrypoint
     assert import_module(deployment.entrypoint.rsplit(".", 1)[0])
+
+
+def test_what_prefect_keeps_of_every_flow_that_is_deployed_is_tidied_up_and_no_name_is_one_that_others_may_use():
+    deployed = {to_runner_deployment(deployment).flow_name for deployment in DEPLOYMENTS}
+
+    assert deployed == set(OUR_FLOWS)
+    assert all("-" in name for name in OUR_FLOWS)
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment.name)
+def test_every_parameter_has_a_field_of_its_own_in_the_form_and_is_described_in_full_sentences(deployment):
+    parameters = to_runner_deployment(deployment)._parameter_openapi_schema.properties
+
+    # Of a text that may be None, Prefect's pages make a switch, and nothing to write into.
+    assert [name for name, one in parameters.items() if "anyOf" in one] == []
+    told = {name: str(one.get("description", "")) for name, one in parameters.items()}
+    assert [name for name, text in told.items() if not (text[:1].isupper() and text.endswith("."))] == []

@@ -109,6 +109,14 @@ async def test_a_list_that_is_not_at_its_url_is_refused_without_repeating_a_sign
     )
 
 
+async def test_a_quick_run_without_a_list_says_what_to_give(alloy: Sandbox) -> None:
+    from flows.onboard import onboard_customers
+
+    state = await onboard_customers(return_state=True)
+
+    assert (state.name, "list_path" in (state.message or "")) == ("No list given", True)
+
+
 async def test_a_batch_that_is_not_there_is_said_so(alloy: Sandbox) -> None:
     from flows.onboard import resume_onboardings
 

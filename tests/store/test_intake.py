@@ -234,6 +234,12 @@ def test_the_history_begins_with_the_list_and_its_line(engine, take):
     assert sentences(engine) == ["taken in from list.csv line 7"]
 
 
+def test_the_history_of_a_customer_who_came_without_a_list_names_none(engine, vault):
+    take_in(engine, "one by one", [row(0)], source="", templates=None, catalogue=CATALOGUE, vault=vault, now=NOW)
+
+    assert sentences(engine) == ["taken in by itself, without a list"]
+
+
 def test_one_customer_may_have_two_integrations(engine, take):
     take(row(2, **AUTH), row(3, integration="Slack", full_name="Ada"))
 
