@@ -20,7 +20,7 @@ EACH = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment:
 
 
 async def test_every_deployment_is_listed_and_ready_to_run(pages: PrefectPages, page: Page) -> None:
-    await pages.open("deployments")
+    await pages.open_deployments()
 
     for deployment in DEPLOYMENTS:
         listed = page.get_by_role("row").filter(has=page.get_by_role("link", name=deployment.name, exact=True))
