@@ -205,8 +205,9 @@ Has **new consent links** issued to those who have not consented yet. The links 
         tags=("acting",),
         description="""\
 Goes through the **open questions, a class at a time**, and pauses with a form for each: "312 customers lack `channel`:
-which value?". What is decided is done for the whole class, and who decided is written into each history. On the run's
-page, *Resume* shows the form.
+which value?". What is decided is done for the whole class, and who decided is written into each history.
+
+Once the run is *Paused*, *Resume* shows the form: it is in the menu at the top right of the run's page.
 
 Without an open question it ends at once as *Nothing to review*; if nobody answers within the hour, as *Nobody decided*.
 """

@@ -71,7 +71,7 @@ async def review_open_questions(
     """Ask what is to be done with those who wait for a decision, a class at a time, and do it.
 
     The run pauses with a form for each class: those who lack the same answer, and those who are held for an operator
-    for the same reason. "Resume" on the run's page shows the form.
+    for the same reason. "Resume", in the menu of the run's page, shows the form.
 
     Args:
         batch: Only this batch. Blank: all.

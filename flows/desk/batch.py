@@ -2,7 +2,7 @@
 
 from flows.desk.held_back import held_back
 from flows.desk.keys import OVERVIEW, WAITING, address, progress_key
-from flows.desk.markdown import link, page, table, text
+from flows.desk.markdown import link, page, prose, table, text
 from flows.desk.overview import counts_table
 from flows.desk.remedies import command_for, remedy_for, without_remedy
 from flows.desk.state_machine import state_machine
@@ -13,10 +13,10 @@ from store.figures.held import Group
 from store.figures.pages import BatchFigures
 
 _TITLES = {
-    HoldKind.operator: "Needs an operator",
-    HoldKind.customer: "Waits for the customer",
-    HoldKind.retry: "Tried again by itself",
-    HoldKind.cancelled: "Cancelled",
+    HoldKind.operator: "needs an operator",
+    HoldKind.customer: "waits for the customer",
+    HoldKind.retry: "tried again by itself",
+    HoldKind.cancelled: "for good",
 }
 
 
@@ -58,18 +58,15 @@ def _where_from(figures: BatchFigures) -> str:
 def _reasons(figures: BatchFigures) -> str:
     order = list(_TITLES)
     groups = sorted(figures.groups, key=lambda group: (order.index(group.hold), -group.number))
-    head = ("", "Reason", "#Number", "For example", "Why", "Remedy", "Command for this one")
+    head = ("Reason", "#Number", "For example", "Why, and the remedy")
     return table(head, [_row(group) for group in groups]) if groups else ""
 
 
 def _row(group: Group) -> tuple[str, ...]:
     example = group.oldest[0]
     return (
-        _TITLES[group.hold],
-        group.reason.value,
+        f"{group.reason}: {_TITLES[group.hold]}",
         f"{group.number:,}",
-        f"{text(example.username)} · {text(example.integration)}",
-        text(without_remedy(example)),
-        remedy_for(group.hold, group.reason),
-        command_for(example),
+        f"{text(example.username)} · {text(example.integration)} · {command_for(example)}",
+        f"{prose(without_remedy(example))} → {remedy_for(group.hold, group.reason)}",
     )

@@ -25,6 +25,11 @@ def text(words: str) -> str:
     return "".join(_unlinked(part) if _ADDRESS.fullmatch(part) else _escaped(part) for part in _ADDRESS.split(words))
 
 
+def prose(words: str) -> str:
+    """Return a sentence as plain text that may be broken after each slash: a path must not widen a table."""
+    return text(words).replace("/", f"/{_ZERO_WIDTH_SPACE}")
+
+
 def code(words: str) -> str:
     """Return a command as code, to be copied; as plain text where it holds something that could end the code."""
     return f"`{words}`" if _COMMAND.fullmatch(words) else text(words)

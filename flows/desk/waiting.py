@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from flows.desk.keys import OVERVIEW, address
-from flows.desk.markdown import link, page, table, text
+from flows.desk.markdown import link, page, prose, table, text
 from flows.desk.remedies import command_for, remedy_for, without_remedy
 from flows.desk.words import moment
 from states.holds import LAST_ATTEMPT, HoldKind, Reason
@@ -29,6 +29,10 @@ _LISTS: Sequence[tuple[str, Callable[[Group], bool]]] = (
 """In the order in which somebody can do something about them."""
 
 
+_HEAD = ("Customer", "Integration, list, stage", "Since (UTC)", "Why, and what happens next", "Command")
+"""Five columns, for Prefect leaves the page 600 pixels, and draws a wider table across what stands beside it."""
+
+
 def _section(title: str, groups: Sequence[Group]) -> str:
     """Return one list, with what has to be done for each of its reasons, and the exact number of who is not shown."""
     number = sum(group.number for group in groups)
@@ -38,10 +42,9 @@ def _section(title: str, groups: Sequence[Group]) -> str:
     return page(
         f"## {title}: {number:,}",
         "\n".join(_remedies(groups)),
-        table(("Customer", "Integration", "Batch", "Stage", "Since (UTC)", "Why", "What happens next", "Command"),
-              [_row(one) for one in rows]),
+        table(_HEAD, [_row(one) for one in rows]),
         f"and **{number - len(rows):,} more**, who have waited for less long." if number > len(rows) else "",
-    ).strip()  # fmt: skip
+    ).strip()
 
 
 def _remedies(groups: Iterable[Group]) -> Iterable[str]:
@@ -52,14 +55,19 @@ def _remedies(groups: Iterable[Group]) -> Iterable[str]:
 def _row(one: Held) -> Sequence[str]:
     return (
         text(one.username),
-        text(one.integration),
-        text(one.batch),
-        one.stage.value,
+        ", ".join((text(one.integration), text(one.batch), one.stage.value)),
         moment(one.since),
-        text(f"{one.reason}: {without_remedy(one)}" if one.sentence else one.reason),
-        what_happens_next(one),
+        f"{_why(one)}; {what_happens_next(one)}",
         command_for(one),
     )
+
+
+def _why(one: Held) -> str:
+    """Say why it waits; the sentence about a customer says the reason, which the title of the table does already."""
+    if one.sentence and one.hold is HoldKind.customer:
+        return prose(without_remedy(one))
+    reason = one.reason.replace("_", " ")
+    return prose(f"{reason}: {without_remedy(one)}" if one.sentence else reason)
 
 
 def what_happens_next(one: Held) -> str:

@@ -27,21 +27,15 @@ class PrefectPages:
         """Go to the page at this path."""
         await self.page.goto(f"{self.prefect.api_url.removesuffix('/api')}/v2/{path}")
 
-    async def find_deployment(self, name: str) -> Locator:
-        """Look for a deployment in the list of all, which has several pages; return its row."""
-        await self.page.get_by_placeholder("Search deployments").fill(name)
-        return self.page.get_by_role("row").filter(has=self._link_to(name))
+    async def open_deployments(self) -> None:
+        """Go to the list of all deployments, on one page."""
+        await self.open("deployments?limit=100")
 
     async def open_deployment(self, name: str) -> None:
         """Go to a deployment from the list of all."""
-        await self.open("deployments")
-        await self.find_deployment(name)
-        await self._link_to(name).click()
-
-    def _link_to(self, name: str) -> Locator:
-        # A flow may have the same name, and its link stands in the same row.
-        links = self.page.locator("a[href*='/deployments/deployment/']")
-        return links.filter(has_text=re.compile(rf"^{re.escape(name)}$"))
+        await self.open_deployments()
+        # Its flow, which may be called the same, stands below it.
+        await self.page.get_by_role("link", name=name, exact=True).first.click()
 
     async def description(self) -> Locator:
         """Go from a deployment to its description."""
@@ -71,6 +65,23 @@ class PrefectPages:
             raise ServerBusy(f"{answer.status} {answer.url}")
         run_id: str = (await answer.json())["id"]
         return run_id
+
+    async def open_artifact(self, key: str) -> None:
+        """Go to the newest version of an artifact from its key, as the links in the deployments' descriptions do."""
+        await self.open(f"artifacts/key/{key}")
+        await self.page.locator("a[href*='/artifacts/artifact/']").first.click()
+
+    async def open_artifact_of_run(self) -> None:
+        """Go from a run that ends by itself to the artifact that it made."""
+        await self.page.get_by_role("tab", name="Artifacts").click()
+        await self.page.locator("a[href*='/artifacts/artifact/']").first.click()
+
+    async def resume(self) -> Locator:
+        """Go from a run, once it is paused, to the form that it waits for."""
+        await expect(self.page.get_by_text("Paused", exact=True).first).to_be_visible()
+        await self.page.get_by_role("button", name="Open menu").click()
+        await self.page.get_by_role("menuitem", name="Resume").click()
+        return self.page.get_by_role("dialog")
 
     def registered_parameters(self, name: str) -> dict[str, dict[str, Any]]:
         """Ask the server for a deployment's parameters: for each its title, its type and its description."""

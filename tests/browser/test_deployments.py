@@ -20,11 +20,11 @@ SOME = pytest.mark.parametrize("name", ["redrive", "from-a-list"])
 """The two with the longest forms."""
 
 
-async def test_every_deployment_is_listed_and_ready_to_run(pages: PrefectPages) -> None:
-    await pages.open("deployments")
+async def test_every_deployment_is_listed_and_ready_to_run(pages: PrefectPages, page: Page) -> None:
+    await pages.open_deployments()
 
     for deployment in DEPLOYMENTS:
-        listed = await pages.find_deployment(deployment.name)
+        listed = page.get_by_role("row").filter(has=page.get_by_role("link", name=deployment.name, exact=True))
         await expect(listed.get_by_text("Ready", exact=True)).to_be_visible()
 
 
