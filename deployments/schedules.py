@@ -139,6 +139,8 @@ Takes in **the lists that were dropped in the inbox**, each version of a list on
 
 The inbox is the folder or the URL that `ONBOARD_INBOX` names. A list that is refused is named in the artifact
 `onboarding-inbox`, and its faults stand in a file beside it. Lists are never moved, changed or deleted.
+
+Auth values are written out there: `env:NAME` and `file:PATH` are refused, since they would lead to this machine.
 """
         + _SEE,
     ),

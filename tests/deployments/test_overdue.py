@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.states import Scheduled
 
 from deployments.prefect_server import shared_prefect_server
@@ -32,10 +34,10 @@ async def test_of_twelve_late_resumes_the_latest_is_left_and_one_for_a_batch_and
     deployment_id = await to_runner_deployment(RESUME).aapply()
     async with get_client() as client:
 
-        async def put_in(minutes: int, **parameters: str) -> str:
-            state = Scheduled(scheduled_time=now + timedelta(minutes=minutes))
+        async def put_in(minutes: int, **parameters: str) -> UUID:
+            state: State[None] = Scheduled(scheduled_time=now + timedelta(minutes=minutes))
             run = await client.create_flow_run_from_deployment(deployment_id, parameters=parameters, state=state)
-            return str(run.id)
+            return run.id
 
         late = [await put_in(-5 * number) for number in range(12, 0, -1)]
         of_a_batch = await put_in(-30, batch="spring")
