@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from prefect.events import emit_event
+from prefect.logging import get_run_logger
 from pydantic import JsonValue
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -55,12 +56,21 @@ def name_of(kind: NewsKind) -> str:
 
 @asynccontextmanager
 async def announcing(resources: Resources, scope: Scope, *, most_for_operators: int) -> AsyncIterator[None]:
-    """Tell what has changed, at the beginning of the block, now and then in it, and at its end unless it fails."""
+    """Tell what has changed, at the beginning of the block, now and then in it, and at its end unless it fails.
+
+    Whatever keeps us from telling is written into the run's log, and keeps nobody from being onboarded.
+    """
 
     async def look(*, thorough: bool) -> None:
-        with suppress(DBAPIError):  # away for long: told by whoever looks next
+        try:
             for event in await resources.in_thread(_untold, resources, most_for_operators if thorough else None):
                 event.send()
+        except DBAPIError:
+            return  # away for long: told by whoever looks next
+        except Exception as failure:
+            with suppress(Exception):
+                # By its kind alone: a text may hold what a customer's list does.
+                get_run_logger().warning("what has changed could not be told: %s", type(failure).__name__)
 
     async def keep_looking() -> None:
         every = resources.lease.total_seconds() / 3

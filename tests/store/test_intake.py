@@ -1,5 +1,6 @@
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -44,7 +45,7 @@ def vault(tmp_path_factory) -> Vault:
 
 def row(line: int = 2, username: str = "ada", integration: str = "Shopify", **cells: object) -> CustomerRow:
     named = {name.replace("__", "."): value for name, value in cells.items()}
-    built = build_row(RawRow(line, {"username": username, "integration": integration, **named}), None)
+    built = build_row(RawRow(line, {"username": username, "integration": integration, **named}), Path())
     assert isinstance(built, CustomerRow)
     return built
 
