@@ -86,7 +86,7 @@ async def publish(
 ) -> None:
     """Publish ``wanted`` from within a flow run; ``anew`` also where nothing has changed, to show them on the run.
 
-    Raises :class:`store.standing.NotFound`, :class:`PageTooLarge`, and what the database or Prefect fails with.
+    Raises :class:`store.finding.NotFound`, :class:`PageTooLarge`, and what the database or Prefect fails with.
     """
     async with get_client() as client:
         for page in wanted:
