@@ -128,6 +128,7 @@ async def test_a_customers_story_is_among_the_artifacts_of_its_run(
     await assert_no_secrets(page)
 
 
+@pytest.mark.long  # the resume of every five minutes may have a record in hand just then, and applies the answer later
 async def test_a_review_is_answered_in_its_form(
     desk: Engine, pages: PrefectPages, page: Page, screenshots: Screenshots
 ) -> None:

@@ -118,11 +118,18 @@ async def test_the_alert_goes_to_the_notification_block_that_was_chosen(
 
 
 async def test_an_alert_is_shown_as_an_artifact_in_which_nothing_is_markup(client: "PrefectClient") -> None:
-    from flows.alerts import note_alert
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+    from prefect.client.schemas.sorting import ArtifactSort
+
+    from flows.alerts import ALERTS_KEY, note_alert
 
     state = await note_alert("onboarding: halted", "[click](http://x) <b>me</b>", return_state=True)
     assert state.name == "Alert"
-    [artifact] = await client.read_artifacts(limit=1)
+    [artifact] = await client.read_artifacts(
+        artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[ALERTS_KEY])),
+        sort=ArtifactSort.CREATED_DESC,
+        limit=1,
+    )
     assert str(artifact.data).endswith("\\[click\\]\\(http://x\\) &lt;b\\>me&lt;/b\\>\n")
 
 
