@@ -81,7 +81,7 @@ class PrefectPages:
         await expect(self.page.get_by_text("Paused", exact=True).first).to_be_visible()
         await self.page.get_by_role("button", name="Open menu").click()
         await self.page.get_by_role("menuitem", name="Resume").click()
-        return self.page.get_by_role("dialog")
+        return self.page.get_by_role("dialog", name="Resume Flow Run")
 
     def registered_parameters(self, name: str) -> dict[str, dict[str, Any]]:
         """Ask the server for a deployment's parameters: for each its title, its type and its description."""

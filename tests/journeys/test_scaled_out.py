@@ -101,9 +101,11 @@ def test_two_workers_share_a_list_with_whoever_took_it_in_and_one_that_is_ended_
         switch_off_schedules(prefect)
         alloy.turn(latency_ms=1500)
         one, two = machine(onboard, "one"), machine(onboard, "two")
+        run = onboard.start("run", "list.csv", "--json")
+        # Whoever resumes before there is a list finds nothing to do.
+        until(lambda: len(workers(database_url)) == 1, run)
         start_by_hand(prefect, 2)
         assert onboard("deploy", "--start").code == 0
-        run = onboard.start("run", "list.csv", "--json")
         until(lambda: len(workers(database_url)) == 3, run)
 
         one.process.send_signal(signal.SIGTERM)
