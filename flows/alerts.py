@@ -5,7 +5,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.plain_text import as_plain_markdown
+from flows.desk import markdown
 
 ALERTS_KEY = "onboarding-alerts"
 """The artifact whose versions are the alerts."""
@@ -21,7 +21,7 @@ async def note_alert(alert: str, says: str) -> State[None]:
     """
     get_run_logger().warning("%s: %s", alert, says)
     await acreate_markdown_artifact(
-        f"**{as_plain_markdown(alert)}**\n\n{as_plain_markdown(says)}\n",
+        f"**{markdown.text(alert)}**\n\n{markdown.text(says)}\n",
         key=ALERTS_KEY,
         description="The latest alert. To have them sent, set `ONBOARD_ALERT_BLOCK` to a notification block.",
     )

@@ -130,7 +130,10 @@ async def test_an_alert_is_shown_as_an_artifact_in_which_nothing_is_markup(clien
         sort=ArtifactSort.CREATED_DESC,
         limit=1,
     )
-    assert str(artifact.data).endswith("\\[click\\]\\(http://x\\) &lt;b\\>me&lt;/b\\>\n")
+    shown = str(artifact.data)
+    assert "click" in shown
+    assert not set("[]<>") & set(shown)
+    assert "http://" not in shown
 
 
 def changed(automation: "Automation", **change: object) -> "AutomationCore":
