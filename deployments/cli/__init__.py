@@ -14,6 +14,7 @@ import typer
 from deployments.cli import act, bulk, demo, discard, doctor, ending, look, scale, serve
 from deployments.cli.demo_home import enter
 from deployments.cli.exits import end
+from deployments.cli.signals import sigterm_like_ctrl_c
 from deployments.cli.wording import IN_DEMO
 
 __all__ = ["app", "main"]
@@ -58,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows a mark instead of an error
     try:
-        code = app(words, prog_name="onboard", standalone_mode=False)
+        with sigterm_like_ctrl_c():
+            code = app(words, prog_name="onboard", standalone_mode=False)
     except BrokenPipeError:
         sys.stderr.close()  # `onboard links | head`: whoever read has seen enough
         sys.exit(0)

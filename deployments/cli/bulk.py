@@ -43,7 +43,6 @@ def run(
     settings = read_settings(with_key=True)
     name = batch or list_path.stem
     taken = take_in(settings, Handed(list_path, name, mapping, accept_valid, rejected))
-    taken.announce()
     raise typer.Exit(move(settings, "onboard_customers", name, taken=taken, as_json=as_json))
 
 
@@ -60,19 +59,20 @@ def resume(batch: Batch = None, as_json: Json = False) -> None:
 def move(
     settings: "Settings", flow_name: str, batch: str | None, *, taken: Taken | None = None, as_json: bool = False
 ) -> ExitCode:
-    """Run the flow over the batch, print where everybody stands then, and return how that ends the command."""
-    from store.finding import find_batch
+    """Run the flow over the batch, print where everybody stands then, and return how that ends the command.
+
+    Interrupted at whatever moment, it says where everybody stands all the same.
+    """
     from store.standing import standing
 
+    try:
+        if taken is not None:
+            taken.announce()
+        driven = _driven(settings, flow_name, batch)
+    except KeyboardInterrupt:
+        driven = Driven(interrupted=True)
+    calls = driven.calls + (taken.calls if taken is not None else 0)
     with open_database(settings) as engine:
-        if batch is not None:
-            find_batch(engine, batch)
-        try:
-            driven = drive(settings, engine, flow_name, batch)
-        except Refused as halted:
-            halted.message = f"{halted.message}. Nobody is blamed; once that is mended: `onboard resume`"
-            raise
-        calls = driven.calls + (taken.calls if taken is not None else 0)
         now = standing(engine, batch)
         if as_json:
             print_json(counts_object(now, calls=calls, seconds=driven.seconds))
@@ -83,6 +83,19 @@ def move(
         typer.echo(f"interrupted; nothing is lost: {command('resume')}", err=True)
         return ExitCode.interrupted
     return ExitCode.operator_needed if now.holds[HoldKind.operator] or now.unfinished else ExitCode.fine
+
+
+def _driven(settings: "Settings", flow_name: str, batch: str | None) -> Driven:
+    from store.finding import find_batch
+
+    with open_database(settings) as engine:
+        if batch is not None:
+            find_batch(engine, batch)
+        try:
+            return drive(settings, engine, flow_name, batch)
+        except Refused as halted:
+            halted.message = f"{halted.message}. Nobody is blamed; once that is mended: `onboard resume`"
+            raise
 
 
 def _print_page(driven: Driven) -> None:

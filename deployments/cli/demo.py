@@ -33,7 +33,6 @@ def demo() -> None:
         settings = read_settings()
         typer.echo(f"The local Alloy listens on {alloy.url}; the list is {_short(list_path)}", err=True)
         taken = take_in(settings, Handed(list_path, BATCH))
-        taken.announce()
         with open_database(settings) as engine, consenting_customers(alloy, engine, but_not=SLOW_CUSTOMER):
             code = move(settings, "onboard_customers", BATCH, taken=taken)
         if code is ExitCode.interrupted:

@@ -9,8 +9,7 @@ what is lost is what its pages would have shown.
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -55,16 +54,16 @@ class Driven:
 def drive(settings: "Settings", engine: "Engine", flow_name: str, batch: str | None) -> Driven:
     """Run the flow ``flow_name`` of :mod:`flows.onboard` over ``batch``, or over everything, to its end.
 
-    Raises :class:`Refused` if the run was halted, and whatever the flow itself failed with.
+    Raises KeyboardInterrupt if somebody ended it before the flow could be asked to, :class:`Refused` if the run was
+    halted, and whatever the flow itself failed with.
     """
     from deployments.prefect_server import shared_prefect_server
 
-    with sigterm_like_ctrl_c():
+    with shared_prefect_server(settings.onboard_home, on_wait=_say) as server:
         try:
-            with shared_prefect_server(settings.onboard_home, on_wait=_say) as server:
-                return asyncio.run(_drive(engine, flow_name, batch, server))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            return Driven(interrupted=True)
+            return asyncio.run(_drive(engine, flow_name, batch, server))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
 
 async def _drive(engine: "Engine", flow_name: str, batch: str | None, server: "SharedServer") -> Driven:
@@ -206,17 +205,6 @@ def _keep_prefect_off_the_terminal() -> None:
             if isinstance(handler, logging.StreamHandler) and type(handler).__module__.startswith("prefect."):
                 handler.setLevel(logging.CRITICAL + 1)
     logging.raiseExceptions = False  # nor that it could not send its log to a server that is gone
-
-
-@contextmanager
-def sigterm_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does."""
-    # By default SIGTERM ends Python without a clean-up, and the server would be left behind.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say(words: str) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from deployments.cli.driving import sigterm_like_ctrl_c
 from deployments.cli.exits import ExitCode, Fault, Refused, line_of
 from deployments.cli.half_in import how_far, remedies
 from deployments.cli.intake_progress import shown_intake
@@ -61,12 +60,11 @@ def take_in(settings: "Settings", handed: Handed) -> Taken:
 
     Raises :class:`Refused` with every fault; not one row is taken in then.
     """
-    with sigterm_like_ctrl_c():
-        try:
-            return asyncio.run(_take_in(settings, handed))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            _say_how_far(settings, handed.batch)
-            raise typer.Exit(ExitCode.interrupted) from None
+    try:
+        return asyncio.run(_take_in(settings, handed))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _say_how_far(settings, handed.batch)
+        raise typer.Exit(ExitCode.interrupted) from None
 
 
 async def _take_in(settings: "Settings", handed: Handed) -> Taken:

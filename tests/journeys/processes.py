@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -88,12 +88,12 @@ class Onboard:
         """Where it keeps its files."""
         return self.folder / ".onboard"
 
-    def start(self, *words: str, **more: str) -> Started:
-        """Start the command and leave it at work."""
+    def start(self, *words: str, program: Sequence[str | Path] = (ONBOARD,), **more: str) -> Started:
+        """Start the command, or another ``program`` that ends in it, and leave it at work."""
         out, err = (self.folder / f"said-{len(self.started)}.{stream}" for stream in ("out", "err"))
         with out.open("wb") as to_out, err.open("wb") as to_err:
             process = subprocess.Popen(
-                [ONBOARD, *words],
+                [*program, *words],
                 cwd=self.folder,
                 env={**untouched_environment(), **self.settings, **more},
                 stdin=subprocess.DEVNULL,

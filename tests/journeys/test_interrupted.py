@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM in the middle of a run: a summary, exit 130, nothing left in anybody's hands, nothing lost."""
 
 import signal
+import sys
 
 import pytest
 from sqlalchemy import ColumnElement, select
@@ -111,6 +112,36 @@ def test_a_run_that_is_ended_before_it_has_called_anybody_says_where_everybody_s
     assert ended.json["total"] == 10
     assert_not_told(ended)
     assert_nobody_is_blamed(own_database)
+
+
+_SIGNALLED_WHEN_TAKEN_IN = """
+import io, os, sys
+from deployments.cli import main
+
+class Signalled(io.TextIOWrapper):
+    def write(self, words):
+        number = super().write(words)
+        if "taken in" in words:
+            self.flush()
+            os.kill(os.getpid(), int(sys.argv[1]))
+        return number
+
+sys.stderr = Signalled(sys.stderr.detach(), line_buffering=True)
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_between_its_two_parts_says_where_everybody_stands(
+    number: signal.Signals, onboard: Onboard
+):
+    write_list(onboard.folder / "list.csv", [klaviyo(f"c{one}@example.test") for one in range(10)])
+    words = (str(int(number)), "run", "list.csv", "--json")
+    ended = onboard.start(*words, program=(sys.executable, "-c", _SIGNALLED_WHEN_TAKEN_IN)).ended(within=35)
+
+    assert ended.code == 130, ended.err
+    assert (ended.json["total"], ended.json["stages"]["new"]) == (10, 10)
+    assert "onboard resume" in ended.err
 
 
 def standing_in(url: str, where: ColumnElement[bool]) -> set[int]:
