@@ -1,23 +1,29 @@
 """The three flows on a real Prefect server, started as a deployment starts them: with parameters, and nothing else."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import fsspec
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flow_engine import run_flow_async
+from prefect.states import Scheduled
 
 from deployments.prefect_server import shared_prefect_server
+from deployments.registering import to_runner_deployment
 from deployments.sandbox.knobs import Knobs
 from deployments.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+from deployments.schedules import DEPLOYMENTS
 from store.engine import make_engine
 from store.records import Scope
 from store.runs import begin_run, update_run
 
 pytestmark = pytest.mark.prefect
+
+RESUME = next(one for one in DEPLOYMENTS if one.entrypoint == "flows.onboard.resume_onboardings")
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +164,29 @@ async def test_a_run_over_everything_that_would_be_one_too_many_is_not_needed(al
 
     assert (crowded.name, crowded.is_cancelled()) == ("Not needed", True)
     assert (shared.is_completed(), alone.is_completed()) == (True, True)
+
+
+async def test_a_run_that_begins_leaves_as_many_of_those_that_fell_due_as_may_be_at_work_beside_it(
+    alloy: Sandbox,
+) -> None:
+    from flows.onboard import WATCHER, Watcher, resume_onboardings
+
+    deployment_id = await to_runner_deployment(RESUME).aapply()
+    async with get_client() as client:
+
+        async def put_in(minutes_ago: int) -> FlowRun:
+            due: State[None] = Scheduled(scheduled_time=datetime.now(UTC) - timedelta(minutes=minutes_ago))
+            return await client.create_flow_run_from_deployment(deployment_id, parameters={"at_once": 2}, state=due)
+
+        late = [await put_in(15), await put_in(10), await put_in(5)]
+        begun = await put_in(0)
+        # Once it has gone on with everything none of them is needed; so it is told to stop as soon as it has begun.
+        token = WATCHER.set(Watcher(on_stop=lambda stop: stop.set()))
+        await run_flow_async(resume_onboardings, begun, parameters=begun.parameters, return_type="state")
+        WATCHER.reset(token)
+
+        names = [(await client.read_flow_run(one.id)).state_name for one in [*late, begun]]
+    assert names == ["Not needed", "Not needed", "Scheduled", "Interrupted"]
 
 
 async def test_after_a_run_its_pages_are_there_and_the_progress_of_its_batch_is_complete(

@@ -14,6 +14,7 @@ STEPS = "tests/flows/test_steps.py"
 WORK = "tests/store/test_work.py"
 LEASES = "tests/store/test_leases.py"
 FENCE = "tests/store/test_fence.py"
+AT_WORK = "tests/flows/test_at_work.py"
 CLOCK = "tests/flows/test_resources.py"
 COMPARE_AND_SET = "tests/store/test_compare_and_set.py"
 CIRCLES = "tests/store/test_circles.py"
@@ -106,6 +107,15 @@ IN_THE_STEPS = (
         was="if not record.was_installed and await _installed(attempt):",
         becomes="if await _installed(attempt):",
         tests=(f"{STEPS}::test_an_installation_of_before_us_is_not_taken_for_ours[err_before-sqlite]",),
+    ),
+    Mutation(
+        name="what a run has cost is told at its end alone",
+        file="flows/at_work.py",
+        was="await note(ended=False)",
+        becomes="pass",
+        tests=(
+            f"{AT_WORK}::test_while_a_run_is_at_work_its_calls_are_noted_so_that_a_killed_one_has_told_them[sqlite]",
+        ),
     ),
     Mutation(
         name="who begins leaves others their turn",
