@@ -1,8 +1,9 @@
-"""Fewer and cheaper garbage collections while a run is busy, or a long list is taken in.
+"""Fewer and cheaper garbage collections while a run is busy, a long list is taken in, or a command starts.
 
 Once Prefect is imported every full collection walks a million objects that live as long as the process, which was
 measured to take a fifth of a bulk run. They are set aside, and the collector is made to look less often; memory stays
-bounded, since what a page leaves behind is collected all the same.
+bounded, since what a page leaves behind is collected all the same. Of a short command's time, nearly all of which it
+spends importing, collections were a twelfth.
 """
 
 import gc

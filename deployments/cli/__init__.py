@@ -16,6 +16,7 @@ from deployments.cli.demo_home import enter
 from deployments.cli.exits import end
 from deployments.cli.signals import sigterm_like_ctrl_c
 from deployments.cli.wording import IN_DEMO
+from flows.garbage import calm_collector
 
 __all__ = ["app", "main"]
 
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows a mark instead of an error
     try:
-        with sigterm_like_ctrl_c():
+        with sigterm_like_ctrl_c(), calm_collector():  # a short command does little else than import
             code = app(words, prog_name="onboard", standalone_mode=False)
     except BrokenPipeError:
         sys.stderr.close()  # `onboard links | head`: whoever read has seen enough
