@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from flows.at_work import at_work, is_one_too_many
 from flows.desk.keeping import kept_desk
 from flows.events import announcing, tell_of_halt, tell_of_resuming
-from flows.fetching import NotFetched, fetched, name_of
+from flows.fetching import NotFetched, fetched, is_url, name_of
 from flows.garbage import calm_collector
 from flows.loop import Driven, Loop
 from flows.overdue import NOT_NEEDED, cancel_overdue
@@ -90,7 +90,12 @@ async def onboard_customers(
         if list_path:
             async with fetched(list_path) as path, fetched(mapping) as answers:
                 received = await receive_list(
-                    resources, path, name, mapping=answers if mapping else None, accept_valid=accept_valid
+                    resources,
+                    path,
+                    name,
+                    mapping=answers if mapping else None,
+                    accept_valid=accept_valid,
+                    references=not is_url(list_path),  # whoever can write there need not be whoever runs this
                 )
             left_out.extend(describe_left_out(received.check))
         return Scope(batch_id=await resources.in_thread(find_batch, resources.engine, name))

@@ -115,6 +115,17 @@ async def test_a_list_that_is_not_at_its_url_is_refused_without_repeating_a_sign
     )
 
 
+async def test_a_list_by_url_may_not_take_values_out_of_this_machines_environment(alloy: Sandbox) -> None:
+    from flows.onboard import onboard_customers
+
+    with fsspec.open("memory://lists/winter.csv", "w") as file:
+        file.write("username,integration,auth.apiKey\nann@example.test,Klaviyo,env:ALLOY_API_KEY\n")
+    state = await onboard_customers(list_path="memory://lists/winter.csv", return_state=True)
+
+    assert (state.name, alloy.ledger().users) == ("List refused", 0)
+    assert "line 2, auth.apiKey: refers to this machine's environment" in (state.message or "")
+
+
 async def test_a_quick_run_without_a_list_says_what_to_give(alloy: Sandbox) -> None:
     from flows.onboard import onboard_customers
 
