@@ -68,6 +68,18 @@ class LackedAnswer:
 
 
 @dataclass(slots=True)
+class Takers:
+    """Who lacks something of what an operator answers: ``ids`` take it, ``left`` have forms that do not."""
+
+    ids: list[int] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+    refusing: dict[str, FormField] = field(default_factory=dict)
+    """By the answer's name: a field that does not take it."""
+    lacked: list[str] = field(default_factory=list)
+    """The names of all fields that anybody lacks."""
+
+
+@dataclass(slots=True)
 class HeldAlike:
     """Those of one integration who are held for an operator for one reason."""
 
@@ -93,6 +105,33 @@ def lacked_answers(engine: Engine, chosen: Chosen, now: datetime) -> list[Lacked
                 lacked.examples.append(row.username)
         lacked.asked.setdefault(row.id, []).append(asked)
     return sorted(found.values(), key=lambda one: -len(one.asked))
+
+
+def takers(engine: Engine, chosen: Chosen, answers: Sequence[Given], now: datetime) -> Takers:
+    """Return who of ``chosen`` lacks one of ``answers``; whoever has an answer of their own that fits is not asked."""
+    found, lacked = Takers(), dict[str, None]()
+    fits: dict[int, bool] = {}
+    for row, block, asked in _lacking(engine, chosen, now):
+        lacked[asked.name] = None
+        for given in answers:
+            if given.matches(block, asked.name):
+                fit = takes(asked, given.value)
+                fits[row.id] = fits.get(row.id, True) and fit
+                if not fit:
+                    found.refusing[given.name] = asked
+    found.ids = [one for one, fit in fits.items() if fit]
+    found.left = [one for one, fit in fits.items() if not fit]
+    found.lacked = list(lacked)
+    return found
+
+
+def answer_takers(engine: Engine, found: Takers, answers: Sequence[Given], *, by: str, now: datetime) -> int:
+    """Give ``answers`` to those who were found to take them and still wait; return how many."""
+    number = 0
+    for portion in Chosen(stage=Stage.installing).in_portions(found.ids):
+        with suppress(NotFound):  # somebody else was faster
+            number += answer(engine, portion, answers, by=by, now=now)
+    return number
 
 
 def held_alike(engine: Engine, chosen: Chosen, *, but: Sequence[LackedAnswer] = ()) -> list[HeldAlike]:

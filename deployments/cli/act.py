@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deployments.cli.answers import Answers, read_answers, take_apart, who_lacks
+from deployments.cli.answers import Answers, of_customer, of_everyone, read_answers, take_apart
 from deployments.cli.opening import open_database, time_by
 from deployments.cli.report import print_json
 from deployments.cli.whom import (
@@ -51,14 +51,36 @@ def answer(
     For example: onboard answer ada@example.test channel=#orders
     """
     username, pairs = take_apart(words, everyone=everyone)
+    answers = read_answers(pairs, block=block)
     with open_database() as engine:
-        answers = read_answers(pairs, block=block)
-        chosen = who_lacks(engine, answers, username=username, integration=integration, batch=batch)
-        if everyone and not yes:
-            names = ", ".join(one.name for one in answers)
-            typer.confirm(f"Answer {names} for {count(len(chosen), 'onboarding')}?", abort=True, err=True)
-        number = _keep(engine, chosen, answers)
+        if username is None:
+            number = _answer_everyone(engine, answers, Wanted(batch=batch, integration=integration), yes=yes)
+        else:
+            integrations = of_customer(engine, answers, username, integration)
+            number = _answer_customer(engine, answers, username, integrations)
     typer.echo(f"Answered for {count(number, 'onboarding')}. To move on: {command('resume')}")
+
+
+def _answer_everyone(engine: "Engine", answers: Answers, whom: Wanted, *, yes: bool) -> int:
+    from store.questions import answer_takers
+
+    found = of_everyone(engine, answers, whom)
+    if found.left:
+        others = count(len(found.left), "other's form does", "others' forms do")
+        typer.echo(f"{others} not take that answer; they are left as they are", err=True)
+    if not yes:
+        names = ", ".join(one.name for one in answers)
+        typer.confirm(f"Answer {names} for {count(len(found.ids), 'onboarding')}?", abort=True, err=True)
+    return answer_takers(engine, found, answers, by=operator(), now=time_by(engine))
+
+
+def _answer_customer(engine: "Engine", answers: Answers, username: str, integrations: Sequence[str]) -> int:
+    from store.choosing import Chosen
+    from store.desk import answer as keep
+
+    by, now = operator(), time_by(engine)
+    chosen = [Chosen(username=username, integration=one) for one in integrations]
+    return sum(keep(engine, one, answers, by=by, now=now) for one in chosen)
 
 
 def redrive(
@@ -118,17 +140,6 @@ def operator() -> str:
         return printable(getpass.getuser())
     except (KeyError, OSError):
         return "an operator"
-
-
-def _keep(engine: "Engine", chosen: Sequence[tuple[str, str]], answers: Answers) -> int:
-    from store.choosing import Chosen
-    from store.desk import answer as keep
-
-    by, now = operator(), time_by(engine)
-    return sum(
-        keep(engine, Chosen(username=username, integration=integration), answers, by=by, now=now)
-        for username, integration in chosen
-    )
 
 
 VERBS: tuple[Callable[..., Any], ...] = (answer, redrive)

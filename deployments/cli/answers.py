@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING
 
 from deployments.cli.exits import ExitCode, Fault, Refused
 from deployments.cli.wording import count
-from states.holds import HoldKind, Reason
+from states.holds import HoldKind
 from states.stage import Stage
+from store.wanted import Wanted
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from states.forms import FormBlock, FormField, Given
+    from store.questions import Takers
     from store.story import OnboardingStory
 
 Answers = Sequence["Given"]
 
 _ANSWERABLE = (Stage.new, Stage.created, Stage.authed, Stage.installing)
 _OPTIONS_SHOWN = 20
-_EVERYBODY = 1_000_000
+_NAMES_SHOWN = 20
 
 
 def take_apart(words: Sequence[str], *, everyone: bool) -> tuple[str | None, list[tuple[str, str]]]:
@@ -46,20 +48,12 @@ def read_answers(pairs: Sequence[tuple[str, str]], *, block: str | None) -> "lis
     return [Given(name=name, value=value, block=block) for name, value in pairs]
 
 
-def who_lacks(
-    engine: "Engine", answers: Answers, *, username: str | None, integration: str | None, batch: str | None
-) -> list[tuple[str, str]]:
-    """Return the onboardings to answer for, as username and integration.
+def of_customer(engine: "Engine", answers: Answers, username: str, integration: str | None) -> list[str]:
+    """Return the integrations of one customer to answer for.
 
     Raises :class:`Refused` if a form that is known does not ask for a field or does not take a value, and
-    :class:`store.finding.NotFound` if there is nobody to answer for.
+    :class:`store.finding.NotFound` if the customer has nothing that takes answers.
     """
-    if username is not None:
-        return _of_customer(engine, answers, username, integration)
-    return _of_everyone(engine, answers, integration, batch)
-
-
-def _of_customer(engine: "Engine", answers: Answers, username: str, integration: str | None) -> list[tuple[str, str]]:
     from store.finding import NotFound
     from store.story import story
 
@@ -76,61 +70,57 @@ def _of_customer(engine: "Engine", answers: Answers, username: str, integration:
     if known and (not asking or len(known) == len(open_ones)):
         _check(answers, [form for one, form in known if not asking or one in asking])
     # Where the form is not known yet, the answer is kept and checked when it is.
-    return [(username, one.integration) for one in open_ones if one.form is None or one in asking]
+    return [one.integration for one in open_ones if one.form is None or one in asking]
 
 
-def _of_everyone(
-    engine: "Engine", answers: Answers, integration: str | None, batch: str | None
-) -> list[tuple[str, str]]:
+def of_everyone(engine: "Engine", answers: Answers, whom: Wanted) -> "Takers":
+    """Return those of ``whom`` who lack one of ``answers`` and can take it.
+
+    Raises :class:`Refused` if none of their forms takes them, and :class:`store.finding.NotFound` if nobody lacks any.
+    """
+    from store.engine import time_of
     from store.finding import NotFound
-    from store.standing import waiting
-    from store.story import story
+    from store.questions import takers
 
-    rows = waiting(engine, batch=batch, kind=HoldKind.customer, limit=_EVERYBODY)
-    lacking = [row for row in rows if row.reason is Reason.awaiting_answer]
-    chosen: list[tuple[str, str]] = []
-    forms: list[list[FormBlock]] = []
-    for row in lacking:
-        for one in story(engine, row.username).onboardings:
-            if one.integration != row.integration or not _is_of(one, integration) or one.form is None:
-                continue
-            form = _form(one)
-            forms.append(form)
-            # Whoever has an answer of their own for it keeps that: only a field named as missing is filled in.
-            if any(f"{given.name} " in f"{row.sentence} " and _asked(form, given) for given in answers):
-                chosen.append((row.username, row.integration))
-    if not forms:
+    now = time_of(engine)
+    found = takers(engine, whom.look_up(engine, now), answers, now)
+    if not found.lacked:
         raise NotFound("nobody waits for an answer")
-    asking = [form for form in forms if any(_asked(form, given) for given in answers)]
-    _check(answers, asking or forms)
-    if not chosen:
-        raise NotFound("nobody lacks this answer")
-    return chosen
+    if not (found.ids or found.left):
+        raise NotFound(f"nobody lacks this answer; what is lacked: {', '.join(found.lacked[:_NAMES_SHOWN])}")
+    if not found.ids:
+        refusing = [(given, found.refusing[given.name]) for given in answers if given.name in found.refusing]
+        raise _do_not_fit([fault for given, field in refusing for fault in _unfit(given, field)])
+    return found
 
 
 def _check(answers: Answers, forms: "Sequence[list[FormBlock]]") -> None:
     """Refuse an answer that none of ``forms`` asks for, or that one of them does not take."""
-    from states.forms import InvalidAnswer, convert
-
-    faults: dict[str, Fault] = {}
+    faults: list[Fault] = []
     for given in answers:
         asked = [field for form in forms for field in _asked(form, given)]
         if not asked:
             names = dict.fromkeys(field.name for form in forms for block in form for field in block.fields)
             known = f"it asks for {', '.join(names)}" if names else "it asks for nothing"
-            faults[given.name] = Fault(0, given.name, "the form does not ask for this", known)
-        for field in asked:
-            try:
-                convert(field, given.value)
-            except InvalidAnswer as fault:
-                faults[given.name] = Fault(0, given.name, str(fault), _choices(field))
+            faults.append(Fault(0, given.name, "the form does not ask for this", known))
+        faults += [fault for field in asked for fault in _unfit(given, field)][:1]
     if faults:
-        raise Refused(
-            ExitCode.bad_input,
-            "bad_answer",
-            f"{count(len(faults), 'answer does', 'answers do')} not fit; nothing was kept",
-            list(faults.values()),
-        )
+        raise _do_not_fit(faults)
+
+
+def _do_not_fit(faults: Sequence[Fault]) -> Refused:
+    sentence = f"{count(len(faults), 'answer does', 'answers do')} not fit; nothing was kept"
+    return Refused(ExitCode.bad_input, "bad_answer", sentence, faults)
+
+
+def _unfit(given: "Given", field: "FormField") -> list[Fault]:
+    from states.forms import InvalidAnswer, convert
+
+    try:
+        convert(field, given.value)
+    except InvalidAnswer as fault:
+        return [Fault(0, given.name, str(fault), _choices(field))]
+    return []
 
 
 def _choices(field: "FormField") -> str:

@@ -33,8 +33,8 @@ FORM = [
 
 
 @pytest.fixture
-def waiting(put: Put) -> Callable[[str, str], None]:
-    def wait(username: str, missing: str) -> None:
+def waiting(put: Put) -> Callable[..., None]:
+    def wait(username: str, missing: str, **columns: object) -> None:
         put(
             username,
             stage=Stage.installing,
@@ -42,6 +42,7 @@ def waiting(put: Put) -> Callable[[str, str], None]:
             reason=Reason.awaiting_answer,
             sentence=f"no answer yet for {missing} (slack); fill the field in with `onboard answer`",
             form=FORM,
+            **columns,
         )
 
     return wait
@@ -108,11 +109,11 @@ def test_answering_for_everyone_reaches_those_who_lack_the_field_and_nobody_else
     onboard: Onboard, waiting, database: str
 ):
     waiting("ada@example.test", "channel")
-    waiting("bo@example.test", "limit")
+    waiting("bo@example.test", "limit", answered=[{"name": "channel", "value": "#general"}])
     waiting("cleo@example.test", "channel")
     ended = onboard("answer", "--everyone", "channel=#orders", "--yes")
-    assert ended.code == ExitCode.fine
-    assert [len(one) for one in answered(database)] == [1, 0, 1]
+    assert (ended.code, ended.out.split(". ")[0]) == (ExitCode.fine, "Answered for 2 onboardings")
+    assert [[each["value"] for each in one] for one in answered(database)] == [["#orders"], ["#general"], ["#orders"]]
 
 
 def test_answering_for_everyone_asks_first(onboard: Onboard, waiting, database: str, monkeypatch: pytest.MonkeyPatch):
@@ -122,6 +123,35 @@ def test_answering_for_everyone_asks_first(onboard: Onboard, waiting, database: 
     assert ended.code == ExitCode.bad_input
     assert "1 onboarding" in ended.err
     assert answered(database) == [[]]
+
+
+def test_answering_for_everyone_leaves_those_whose_forms_do_not_take_it_and_says_how_many(
+    onboard: Onboard, waiting, put: Put, database: str
+):
+    waiting("ada@example.test", "channel")
+    other = [{**FORM[0], "fields": [{**FORM[0]["fields"][0], "options": [{"displayName": "#sales", "value": "C3"}]}]}]
+    held = {"hold": HoldKind.customer, "reason": Reason.awaiting_answer, "sentence": "no answer yet"}
+    put("bo@example.test", stage=Stage.installing, form=other, **held)
+
+    ended = onboard("answer", "--everyone", "channel=#orders", "--yes")
+
+    assert (ended.code, [len(one) for one in answered(database)]) == (ExitCode.fine, [1, 0])
+    assert "1 other's form does not take that answer" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [("channel=#nowhere", "choose one of #general, #orders"), ("chanel=#orders", "what is lacked: channel, limit")],
+)
+def test_an_answer_for_everyone_that_fits_nobody_is_refused_with_what_would(
+    answer: str, said: str, onboard: Onboard, waiting, database: str
+):
+    waiting("ada@example.test", "channel")
+
+    ended = onboard("answer", "--everyone", answer, "--yes")
+
+    assert (ended.code, answered(database)) == (ExitCode.bad_input, [[]])
+    assert said in ended.err
 
 
 def test_redrive_lets_those_who_stand_still_be_tried_again(onboard: Onboard, put: Put):

@@ -123,7 +123,14 @@ def test_what_is_confirmed_is_done_at_the_time_of_the_confirmation(
         "hold": HoldKind.customer,
         "reason": Reason.awaiting_answer,
         "sentence": "no answer yet for channel (slack)",
-        "form": [{"workflowId": "w", "blockId": "b", "app": "slack", "fields": [{"name": "channel", "type": "text"}]}],
+        "form": [
+            {
+                "workflowId": "w",
+                "blockId": "b",
+                "app": "slack",
+                "fields": [{"name": "channel", "type": "text", "required": True}],
+            }
+        ],
     }
     put(ADA, **{**(asks if words[0] == "answer" else {}), **columns})
     confirmed: list[datetime] = []
