@@ -202,6 +202,7 @@ async def _drive(resources: Resources, scope: Scope, at_once: int | None, most_f
 
     async def move_page(page: Page) -> Tally:
         tally = await run_task(page)
+        desk.note((record.batch_id for record in page.records), tally)
         if watcher.on_page is not None:
             watcher.on_page(tally)
         return tally

@@ -5,7 +5,8 @@ Nothing of this is waited for by whoever moves pages, and nothing of it can fail
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from sqlalchemy import Engine
 from flows.desk.keys import progress_key
 from flows.desk.publishing import Page, batch_page, customer_page, overview_page, publish, waiting_page
 from flows.resources import Resources
+from flows.tally import Tally, Verdict
 from states.holds import HoldKind
 from states.stage import Stage
 from store.figures.subject import batch_name, customer_name
@@ -25,6 +27,8 @@ from store.standing import Standing, standing
 EVERY_SECONDS = 3.0
 _SHARE_OF_TIME = 0.01
 """Counting a large batch takes long: it may cost no more than this share of the time."""
+_MOST_BATCHES = 10
+"""A run over everything shows the pages of so many batches, those on which most has moved."""
 _LONGEST_SECONDS = 20.0
 _LONGEST_SECONDS_INTERRUPTED = 3.0
 
@@ -54,11 +58,17 @@ class Desk:
         self._resources = resources
         self._scope = scope
         self._moving: asyncio.Task[None] | None = None
+        self._moved: Counter[int] = Counter()
         self._ended = asyncio.Event()
 
     def begin(self) -> None:
         """Show from now on how far the batch is; without it, the run shows nothing at all."""
         self._moving = asyncio.create_task(self._keep_moving(), name="progress shown in Prefect")
+
+    def note(self, batches: Iterable[int], tally: Tally) -> None:
+        """Note of which batches a page was, so that those on which something has changed are shown in the end."""
+        if tally[Verdict.moved] or tally[Verdict.operator]:
+            self._moved.update(batches)
 
     async def end(self) -> None:
         """Show the progress and the pages as they are in the end."""
@@ -70,7 +80,8 @@ class Desk:
             async with asyncio.timeout(_LONGEST_SECONDS_INTERRUPTED if interrupted else _LONGEST_SECONDS):
                 await self._moving
                 resources = self._resources
-                wanted = await resources.in_thread(_pages_of, resources.engine, self._scope)
+                most = [batch for batch, _ in self._moved.most_common(_MOST_BATCHES)]
+                wanted = await resources.in_thread(_pages_of, resources.engine, self._scope, most)
                 await publish(resources.engine, wanted, in_thread=resources.in_thread, anew=resources.alloy.calls > 0)
         except Exception as failure:  # whatever it is, the run has done its work
             _warn("the operators' pages could not be brought up to date", failure)
@@ -144,11 +155,11 @@ def describe(now: Standing) -> str:
     return ", ".join(parts)
 
 
-def _pages_of(engine: Engine, scope: Scope) -> Sequence[Page]:
-    """Return the pages that a run over ``scope`` changes."""
+def _pages_of(engine: Engine, scope: Scope, moved: Sequence[int]) -> Sequence[Page]:
+    """Return the pages that a run over ``scope`` changes; over everything, those of the batches that have ``moved``."""
     found = [overview_page(), waiting_page()]
-    if scope.batch_id is not None:
-        found.append(batch_page(batch_name(engine, scope.batch_id)))
+    batches = moved if scope.batch_id is None else [scope.batch_id]
+    found.extend(batch_page(batch_name(engine, one)) for one in batches)
     if scope.customer_id is not None:
         found.append(customer_page(customer_name(engine, scope.customer_id)))
     return found

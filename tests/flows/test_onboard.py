@@ -200,6 +200,33 @@ async def test_a_run_that_begins_leaves_as_many_of_those_that_fell_due_as_may_be
     assert names == ["Not needed", "Not needed", "Scheduled", "Interrupted"]
 
 
+async def test_a_run_over_everything_shows_the_pages_of_the_batches_on_which_something_has_moved(
+    alloy: Sandbox, tmp_path: Path
+) -> None:
+    from flows.desk.keys import OVERVIEW, WAITING, batch_key
+    from flows.onboard import WATCHER, Watcher, onboard_customers, resume_onboardings
+
+    path = write_list(tmp_path, "ann@example.test,Klaviyo,key-1")
+    token = WATCHER.set(Watcher(on_stop=lambda stop: stop.set()))
+    begun = await onboard_customers(list_path=path, return_state=True)
+    WATCHER.reset(token)
+
+    moving = await resume_onboardings(return_state=True)
+    idle = await resume_onboardings(return_state=True)
+
+    assert (begun.name, moving.name, idle.name) == ("Interrupted", "5 moved", "nothing due")
+    assert await pages_of(moving) == {OVERVIEW, WAITING, batch_key("spring")}
+    assert batch_key("spring") not in await pages_of(idle)
+
+
+async def pages_of(state: State[None]) -> set[str | None]:
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    async with get_client() as client:
+        of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+        return {one.key for one in await client.read_artifacts(flow_run_filter=of_run)}
+
+
 async def test_after_a_run_its_pages_are_there_and_the_progress_of_its_batch_is_complete(
     alloy: Sandbox, tmp_path: Path
 ) -> None:
