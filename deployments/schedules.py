@@ -52,6 +52,19 @@ Prefect's automations run it as long as `ONBOARD_ALERT_BLOCK` names no notificat
     + _SEE,
 )
 
+MAKE_OVERVIEW = Deployment(
+    name="overview",
+    entrypoint="flows.desk.refreshing.refresh_desk",
+    cron="*/5 * * * *",
+    tags=("onboarding", "desk", "scheduled"),
+    description="""\
+Brings the pages up to date that show **where everybody stands** and **who waits**. It only reads.
+
+Runs every five minutes, and every onboarding run does the same at its end.
+"""
+    + _SEE,
+)
+
 DEPLOYMENTS: tuple[Deployment, ...] = (
     Deployment(
         name="every-five-minutes",
@@ -97,18 +110,7 @@ page.
 """
         + _SEE,
     ),
-    Deployment(
-        name="overview",
-        entrypoint="flows.desk.refreshing.refresh_desk",
-        cron="*/5 * * * *",
-        tags=("onboarding", "desk", "scheduled"),
-        description="""\
-Brings the pages up to date that show **where everybody stands** and **who waits**. It only reads.
-
-Runs every five minutes, and every onboarding run does the same at its end.
-"""
-        + _SEE,
-    ),
+    MAKE_OVERVIEW,
     Deployment(
         name="customer-story",
         entrypoint="flows.desk.refreshing.show_customer",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from deployments.alerts import NoBlock, install
 from deployments.prefect_server import SharedServer, shared_prefect_server
 from deployments.registering import as_operators_left_them, cron_of, registered
-from deployments.schedules import DEPLOYMENTS, NOTE_ALERT, Deployment
+from deployments.schedules import DEPLOYMENTS, MAKE_OVERVIEW, NOTE_ALERT, Deployment
 from flows.desk.keys import OVERVIEW, address
 from store.private_folder import make_private
 
@@ -66,6 +66,8 @@ async def _serve(
         await drop_overdue(deployments)
         if NOTE_ALERT in deployments:
             await _set_up(say)
+        if MAKE_OVERVIEW in deployments:
+            await _have_the_overview_made()
         announce()
         await runner.start()
     except asyncio.CancelledError:
@@ -102,6 +104,18 @@ async def _set_up(say: Callable[[str], None]) -> None:
     if settings.onboard_inbox is None:
         make_private(Path(settings.inbox))
     say(f"inbox: {shown(settings.inbox)} (a list that is dropped there is taken in by itself)")
+
+
+async def _have_the_overview_made() -> None:
+    """Start the run that makes the overview, if there is none yet: what is announced leads to it."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    known = await registered(MAKE_OVERVIEW)
+    async with get_client() as client:
+        of_key = ArtifactFilter(key=ArtifactFilterKey(any_=[OVERVIEW]))
+        if known is not None and not await client.read_artifacts(artifact_filter=of_key, limit=1):
+            await client.create_flow_run_from_deployment(known.id)
 
 
 class _Ending:
