@@ -7,10 +7,10 @@ shows the alert in Prefect itself.
 Installing them again changes nothing that is as it should be. What an operator has switched off stays off, and what we
 did not make is never touched: ours bear a tag besides their name.
 
-An absence is told by one alert soon and once, and by another rarely and again, for Prefect can do either. Asked what is
-missed ``after`` an event, it counts from that event and fires once; but what no event began is never missed, so
-installing is such an event, and a server that was away meanwhile has forgotten it. Asked without, it begins by itself
-and fires again and again, in periods of its own that may begin up to two too late.
+An absence is told by two alerts, since Prefect counts in two ways. Counted ``after`` an event, it is told on time and
+once; but what no event began is never missed, so installing is such an event, and what falls due while Prefect's server
+is away is forgotten. Counted without, it begins by itself and is told again in every period, the first time up to three
+periods late: so that period is a day.
 """
 
 from collections.abc import Sequence

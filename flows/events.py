@@ -109,9 +109,13 @@ def tell_of_resuming(scope: Scope) -> None:
 
 
 async def tell_that_resumes_are_expected() -> None:
-    """Tell that somebody is there who goes on with whatever is due; when this returns, Prefect has been told."""
-    async with get_events_client() as prefect:
-        await prefect.emit(Event(event=EXPECTED, resource={"prefect.resource.id": EVERYTHING}))
+    """Tell that somebody is there who goes on with whatever is due; when this returns, Prefect has been told.
+
+    A Prefect that takes no events fails nobody: the alert that fires again begins to count by itself.
+    """
+    with suppress(Exception):
+        async with get_events_client(reconnection_attempts=2) as prefect:
+            await prefect.emit(Event(event=EXPECTED, resource={"prefect.resource.id": EVERYTHING}))
 
 
 async def tell_of_halt(settings: Settings, halted: Halted, batch_id: int | None = None, batch: str = "") -> None:
