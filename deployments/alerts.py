@@ -6,6 +6,11 @@ shows the alert in Prefect itself.
 
 Installing them again changes nothing that is as it should be. What an operator has switched off stays off, and what we
 did not make is never touched: ours bear a tag besides their name.
+
+An absence is told by two alerts, since Prefect counts in two ways. Counted ``after`` an event, it is told on time and
+once; but what no event began is never missed, so installing is such an event, and what falls due while Prefect's server
+is away is forgotten. Counted without, it begins by itself and is told again in every period, the first time up to three
+periods late: so that period is a day.
 """
 
 from collections.abc import Sequence
@@ -41,6 +46,8 @@ class Alert:
     event: str
     description: str
     missed_for: timedelta | None = None
+    again: bool = False
+    """Whether it fires again and again while the event is missed, and not only once."""
     says: str = "{{ event.payload.sentence }}"
     """What the alert says; a template that Prefect fills in."""
 
@@ -59,9 +66,17 @@ ALERTS: tuple[Alert, ...] = (
     Alert(
         "onboarding: resume missing",
         "onboarding.resuming",
-        "No run has gone on with what is due for half an hour: is `onboard up`, or a worker, at work?",
+        "No run has gone on with what is due for half an hour: is `onboard up`, or a worker, at work? Once.",
         missed_for=timedelta(minutes=30),
         says="No run has gone on with what is due for half an hour. Is `onboard up`, or a worker, at work?",
+    ),
+    Alert(
+        "onboarding: resume still missing",
+        "onboarding.resuming",
+        "No run has gone on with what is due for a day or longer. Once a day while it lasts.",
+        missed_for=timedelta(days=1),
+        again=True,
+        says="No run has gone on with what is due for a day or longer. Is `onboard up`, or a worker, at work?",
     ),
     Alert(
         "onboarding: operators needed",
@@ -91,11 +106,13 @@ class Installed:
 
 
 async def install(settings: "Settings", alerts: Sequence[Alert] = ALERTS) -> Installed:
-    """Bring Prefect's automations in step with ``alerts``.
+    """Bring Prefect's automations in step with ``alerts``, and have it count from now on what is missed.
 
     The deployments must be registered before: one of them is what an alert runs. Raises :class:`NoBlock`.
     """
     from prefect.client.orchestration import get_client
+
+    from flows.events import tell_that_resumes_are_expected
 
     made, changed, kept = list[str](), list[str](), list[str]()
     async with get_client() as client:
@@ -111,6 +128,7 @@ async def install(settings: "Settings", alerts: Sequence[Alert] = ALERTS) -> Ins
                 changed.append(alert.name)
             else:
                 kept.append(alert.name)
+    await tell_that_resumes_are_expected()
     return Installed(tuple(made), tuple(changed), tuple(kept))
 
 
@@ -167,12 +185,18 @@ def _automation(alert: Alert, acts: UUID | str, *, enabled: bool) -> "Automation
 def _trigger(alert: Alert) -> "EventTrigger":
     from prefect.events.schemas.automations import EventTrigger, Posture
 
+    from flows.events import EXPECTED
+
+    match = {"prefect.resource.id": _ANY}
+    if alert.missed_for is None:
+        return EventTrigger(
+            match=match, expect={alert.event}, posture=Posture.Reactive, threshold=1, within=timedelta(0)
+        )
+    awaited = {alert.event, EXPECTED}
+    # Without `for_each` Prefect would begin to count by itself, whatever `after` says, and fire again every hour.
+    once = {} if alert.again else {"after": awaited, "for_each": {"prefect.resource.id"}}
     return EventTrigger(
-        match={"prefect.resource.id": _ANY},
-        expect={alert.event},
-        posture=Posture.Reactive if alert.missed_for is None else Posture.Proactive,
-        threshold=1,
-        within=alert.missed_for or timedelta(0),
+        match=match, expect=awaited, posture=Posture.Proactive, threshold=1, within=alert.missed_for, **once
     )
 
 

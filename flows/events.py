@@ -17,14 +17,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from prefect.events import emit_event
+from prefect.events import Event, emit_event
+from prefect.events.clients import get_events_client
 from prefect.logging import get_run_logger
 from pydantic import JsonValue
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from flows.resources import Resources
+from flows.settings import DATABASE, Settings
 from states.failures import Halted
+from store.engine import make_engine, migrate, time_of
 from store.news import (
     News,
     NewsKind,
@@ -44,6 +47,9 @@ EVERYTHING = f"{PREFIX}all"
 """The resource of what concerns no single batch."""
 RESUMING = f"{PREFIX}resuming"
 """Told by every run that goes on with whatever is due, when it begins and now and then: its absence is an alert."""
+
+EXPECTED = f"{PREFIX}resume.expected"
+"""Told when the alerts are installed: from then on, too, a resume can be missed."""
 
 _THOROUGH_EVERY = 300.0
 """Seconds between looks that count many records."""
@@ -102,12 +108,26 @@ def tell_of_resuming(scope: Scope) -> None:
         emit_event(RESUMING, resource={"prefect.resource.id": EVERYTHING})
 
 
-async def tell_of_halt(resources: Resources, halted: Halted, batch_id: int | None, batch: str) -> None:
-    """Tell that nothing can go on until somebody mends it."""
-    now = resources.clock.now()
-    news = halt(now, halted.reason.value, halted.sentence, batch_id, batch)
+async def tell_that_resumes_are_expected() -> None:
+    """Tell that somebody is there who goes on with whatever is due; when this returns, Prefect has been told.
+
+    A Prefect that takes no events fails nobody: the alert that fires again begins to count by itself.
+    """
+    with suppress(Exception):
+        async with get_events_client(reconnection_attempts=2) as prefect:
+            await prefect.emit(Event(event=EXPECTED, resource={"prefect.resource.id": EVERYTHING}))
+
+
+async def tell_of_halt(settings: Settings, halted: Halted, batch_id: int | None = None, batch: str = "") -> None:
+    """Tell that nothing can go on until somebody mends it, also where a run could not even open what it works with.
+
+    Only a machine that may not use a database of its own tells nobody: it has no place to note that it did, and would
+    do so every five minutes.
+    """
+    if settings.onboard_shared and DATABASE in settings.of_this_machine:
+        return
     with suppress(DBAPIError):
-        for one in await resources.in_thread(tell, resources.engine, [news], now):
+        for one in await asyncio.to_thread(_untold_halt, settings, halted, batch_id, batch):
             Happening.of(one).send()
 
 
@@ -142,6 +162,16 @@ def _untold(resources: Resources, most_for_operators: int | None) -> list[Happen
         is_over(engine, fine)
         found += [*leftovers_by_batch(engine), *amiss]
     return [Happening.of(one, **_counts(engine, one)) for one in tell(engine, found, now)]
+
+
+def _untold_halt(settings: Settings, halted: Halted, batch_id: int | None, batch: str) -> list[News]:
+    engine = make_engine(settings.database_url)
+    try:
+        migrate(engine)
+        now = time_of(engine)
+        return tell(engine, [halt(now, halted.reason.value, halted.sentence, batch_id, batch)], now)
+    finally:
+        engine.dispose()
 
 
 def _counts(engine: Engine, news: News) -> dict[str, int]:

@@ -75,6 +75,7 @@ async def take_in_inbox() -> State[None]:
         async with open_resources(settings) as resources:
             looked = await _look(resources, InboxFolder(settings.inbox))
     except Halted as halted:
+        await tell_of_halt(settings, halted)
         return Failed(name="Halted", message=halted.sentence)
     except InboxUnreachable as unreachable:
         return Failed(name="Inbox unreachable", message=str(unreachable))
@@ -107,8 +108,7 @@ async def _look(resources: Resources, folder: InboxFolder) -> _Looked:
             continue
         try:
             await _take_in(resources, folder, found, known.get(place), looked)
-        except Halted as halted:
-            await tell_of_halt(resources, halted, None, found.batch)
+        except Halted:
             raise
         except Failure as failure:  # Alloy is away: nothing is wrong with the list
             looked.put_off = failure.sentence

@@ -169,20 +169,17 @@ async def _run(
 
 async def _outcome(prepare: Callable[[Resources], Awaitable[Scope]], batch: str, at_once: int | None) -> State[None]:
     """Open the resources, find out what is to be moved, and move it; what keeps us from it becomes a named state."""
-    settings = Settings()
+    settings, scope = Settings(), Scope()
     try:
         async with open_resources(settings) as resources:
             token = RESOURCES.set(resources)
-            scope = Scope()
             try:
                 scope = await prepare(resources)
                 return await _drive(resources, scope, at_once, settings.onboard_alert_operators)
-            except Halted as halted:
-                await tell_of_halt(resources, halted, scope.batch_id, batch)
-                raise
             finally:
                 RESOURCES.reset(token)
     except Halted as halted:
+        await tell_of_halt(settings, halted, scope.batch_id, batch)
         return Failed(name="Halted", message=halted.sentence)
     except ListRefused as refused:
         return Failed(name="List refused", message=refused.describe())

@@ -12,6 +12,9 @@ from states.health import USUAL_BUDGET, FailureBudget
 
 Dialect = Literal["seed", "2024-03", "2025-09"]
 
+DATABASE, SECRET_KEY = "ONBOARD_DATABASE_URL", "ONBOARD_SECRET_KEY"
+"""The settings that several machines have in common, as they are named in the environment."""
+
 
 def not_shared(missing: Sequence[str]) -> str:
     """Say what has to be set before several machines can share the work."""
@@ -94,7 +97,7 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _empty_is_unset(cls, value: object, info: object) -> object:
-        if value == "":
+        if isinstance(value, str) and not value.strip():
             return "seed" if getattr(info, "field_name", "") == "alloy_api_version" else None
         return value
 
@@ -121,7 +124,7 @@ class Settings(BaseSettings):
         sqlite = url.startswith("sqlite")
         own_database = not home if self.onboard_database_url is None else sqlite and ":////" not in url
         own_key = self.onboard_secret_key is None and not (home and sqlite)
-        return ["ONBOARD_DATABASE_URL"] * own_database + ["ONBOARD_SECRET_KEY"] * own_key
+        return [DATABASE] * own_database + [SECRET_KEY] * own_key
 
     def as_environment(self) -> dict[str, str]:
         """Return what a process in another folder must be told to have the same settings, the secret ones too."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flows.settings import Settings
 
 _ANY_APP = "slack"
+_ALERTS_SECONDS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Finding:
 def doctor(as_json: Json = False) -> None:
     """Find out what is wrong with the set-up.
 
-    Checks settings, database, secret key, API key, host and Prefect, and says how to mend what is wrong.
+    Checks settings, database, secret key, API key, host, Prefect and its alerts, and says how to mend what is wrong.
     """
     findings = []
     for finding in _findings():
@@ -63,11 +64,14 @@ def _findings() -> Iterator[Finding]:
         ("sealed values", _sealed_values, "restore the key that sealed them, or give the values again"),
         ("Alloy", _alloy, "check ALLOY_API_KEY, ALLOY_BASE_URL and ALLOY_API_VERSION"),
         ("Prefect", _prefect, "check PREFECT_API_URL, or unset it to use a local server"),
+        ("alerts", _alerts, "`onboard up` installs them, or `onboard deploy` for several machines"),
     ):
         try:
             yield Finding(name, ok=True, finding=check(settings))
         except Exception as error:  # whatever it is, it is what the check was to find out
             yield Finding(name, ok=False, finding=as_refused(error).message, remedy=remedy)
+            if name == "Prefect":
+                return  # nobody can be asked about alerts
 
 
 def _database(settings: "Settings") -> str:
@@ -164,6 +168,40 @@ def _ask_health(url: str) -> None:
         raise Refused(ExitCode.cannot_start, "prefect", f"{url} does not answer: {reason}") from None
 
 
+def _alerts(settings: "Settings") -> str:
+    """Ask the Prefect that is there; none is started for it."""
+    from deployments.prefect_server.environment import client_environment, configured_api_url, prefect_environment
+    from deployments.prefect_server.process import running_server
+
+    environment = client_environment()
+    if configured_api_url() is None:
+        folder = settings.onboard_home.resolve() / "prefect"
+        record = running_server(folder)
+        if record is None:
+            return "no server runs that could be asked"
+        environment = client_environment(folder, record.api_url)
+    with prefect_environment(environment):
+        return asyncio.run(_ask_for_alerts(settings))
+
+
+async def _ask_for_alerts(settings: "Settings") -> str:
+    from deployments.alerts import missing
+    from deployments.registering import registered
+    from deployments.schedules import NOTE_ALERT
+
+    try:
+        async with asyncio.timeout(_ALERTS_SECONDS):
+            not_there = await missing(settings)
+            is_set_up = await registered(NOTE_ALERT) is not None
+    except TimeoutError:
+        raise Refused(ExitCode.cannot_start, "prefect", f"no answer within {_ALERTS_SECONDS} seconds") from None
+    if not is_set_up:
+        return "none yet: `onboard up` or `onboard deploy` installs them with the schedules"
+    if not_there:
+        raise Refused(ExitCode.cannot_start, "alerts", f"not installed: {', '.join(not_there)}")
+    return "all installed"
+
+
 def _bind_a_port() -> None:
     import socket
 
@@ -173,7 +211,7 @@ def _bind_a_port() -> None:
 
 def _print(finding: Finding) -> None:
     mark = styled("ok  ", colour="green") if finding.ok else styled("fail", colour="red", bold=True)
-    first, *rest = folded(f"{finding.check}: {finding.finding}", 6)
+    first, *rest = folded(in_this_shell(f"{finding.check}: {finding.finding}"), 6)
     typer.echo(f"{mark}  {first.strip()}")
     for line in rest:
         typer.echo(line)

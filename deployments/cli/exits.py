@@ -80,6 +80,7 @@ _KNOWN: dict[str, tuple[ExitCode, str]] = {
     "store.vault.VaultKeyError": (ExitCode.cannot_start, "secret_key"),
     "deployments.prefect_server.process.PrefectUnavailable": (ExitCode.cannot_start, "prefect"),
     "deployments.registering.RunByAPool": (ExitCode.cannot_start, "pool"),
+    "deployments.alerts.NoBlock": (ExitCode.cannot_start, "alerts"),
     "deployments.pool.NoPool": (ExitCode.cannot_start, "pool"),
     "deployments.pool.NotOurPool": (ExitCode.cannot_start, "pool"),
     "prefect.exceptions.PrefectHTTPStatusError": (ExitCode.cannot_start, "prefect"),

@@ -61,11 +61,16 @@ def alloy() -> Iterator[SandboxControl]:
 
 @pytest.fixture(scope="package")
 def up(prefect: Prefect, alloy: SandboxControl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Onboard]:
-    """`onboard up` at work: its deployments are registered, and it runs what is started in Prefect's pages."""
+    """`onboard up` at work: its deployments are registered, and it runs what is started in Prefect's pages.
+
+    Nothing starts by itself: a resume that came between would have records in hand that a test decides about.
+    """
     command = Onboard(tmp_path_factory.mktemp("up"), settings_for(alloy, prefect))
     serving = command.start("up", PREFECT_RUNNER_POLL_FREQUENCY="1")
     try:
         until(lambda: "serving" in serving.out.read_text(encoding="utf-8"), serving)
+        for deployment in prefect.ask("deployments/filter", limit=200):
+            prefect.ask(f"deployments/{deployment['id']}/pause_deployment")
         yield command
         serving.process.terminate()
         assert serving.ended().code == 0

@@ -83,6 +83,15 @@ class PrefectPages:
         await self.page.get_by_role("menuitem", name="Resume").click()
         return self.page.get_by_role("dialog", name="Resume Flow Run")
 
+    @stamina.retry(on=ServerBusy, attempts=5)
+    async def submit_resume(self, form: Locator) -> None:
+        """Let a paused run go on with its form filled in."""
+        async with self.page.expect_response(lambda response: response.url.endswith("/resume")) as pending:
+            await form.get_by_role("button", name="Resume").click()
+        answer = await pending.value
+        if not answer.ok:
+            raise ServerBusy(f"{answer.status} {answer.url}")
+
     def registered_parameters(self, name: str) -> dict[str, dict[str, Any]]:
         """Ask the server for a deployment's parameters: for each its title, its type and its description."""
         [found] = self.prefect.ask("deployments/filter", deployments={"name": {"any_": [name]}})

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from flows import events
-from flows.events import announcing
+from flows.events import announcing, tell_of_halt
 from flows.resources import open_resources
+from flows.settings import Settings
+from states.failures import Halted
+from states.holds import Reason
 from store.records import Scope
 from tests.flows.world import World
 
@@ -28,3 +31,14 @@ async def test_what_keeps_us_from_telling_keeps_nobody_from_working(
         worked.append(True)
 
     assert worked == [True]
+
+
+async def test_a_machine_that_may_not_use_a_database_of_its_own_makes_none_to_tell_of_its_halt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.model_validate({"onboard_shared": True, "onboard_home": ".onboard"})
+
+    await tell_of_halt(settings, Halted(Reason.not_shared, "ONBOARD_DATABASE_URL must be set"))
+
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - one look
