@@ -1,18 +1,25 @@
 """The three flows on a real Prefect server, started as a deployment starts them: with parameters, and nothing else."""
 
+import logging
+import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import fsspec
 import pytest
+from prefect import tags
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import State, StateType, TaskRun
 
-from deployments.prefect_server import shared_prefect_server
+from deployments.prefect_server import await_logged, await_recorded, shared_prefect_server
+from deployments.sandbox.faults import Fault
 from deployments.sandbox.knobs import Knobs
 from deployments.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+from states.stage import Trigger
 from store.engine import make_engine
 from store.records import Scope
 from store.runs import begin_run, update_run
@@ -183,3 +190,85 @@ async def test_after_a_run_its_pages_are_there_and_the_progress_of_its_batch_is_
     assert shown[progress_key("spring")] == 100.0
     assert "| 1 | 1 | 0 | 0 | 0 | 0 | 0 |" in str(shown[OVERVIEW])
     assert (unchanged, told) == (before, before + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What Prefect shows of a run, asked of its server once all of it is there."""
+
+    tags: list[str]
+    task_runs: list[TaskRun]
+    lines: list[str]
+    errors: list[str]
+
+
+async def read(state: State[None], pages: int) -> Read:
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    recorded = await await_recorded(run_id, pages, timeout=30)
+    assert (recorded.recorded, recorded.expected) == (pages, pages)
+    await await_logged(timeout=10)
+    async with get_client() as client:
+        of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+        logs = await client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
+        return Read(
+            (await client.read_flow_run(run_id)).tags,
+            await client.read_task_runs(flow_run_filter=of_run),
+            [log.message for log in logs if log.name == "prefect.task_runs.onboarding"],
+            [log.message for log in logs if log.level > logging.INFO],
+        )
+
+
+async def test_a_run_and_its_task_runs_are_found_by_batch_integration_and_trigger(
+    alloy: Sandbox, tmp_path: Path
+) -> None:
+    from flows.onboard import onboard_customers
+
+    path = write_list(tmp_path, "ann@example.test,Klaviyo,key-1")
+    with tags("of the deployment"):
+        state = await onboard_customers(list_path=path, batch="spring" * 20, return_state=True)
+    shown = await read(state, pages=5)
+    batch, integration = f"batch:{('spring' * 20)[:60]}…", "integration:Klaviyo"
+
+    assert shown.tags == [batch, integration, "of the deployment"]
+    found = {one.name.split(" · ")[0]: set(one.tags) for one in shown.task_runs}
+    found["create_user"].add(integration)  # what integrations there are is read only by whoever authenticates first
+    assert found == {
+        trigger.value: {batch, integration, f"trigger:{trigger}", "of the deployment"} for trigger in Trigger
+    }
+
+
+async def test_each_page_has_one_line_in_the_log_of_its_run_and_none_on_the_terminal(
+    alloy: Sandbox, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from flows.onboard import onboard_customers
+
+    state = await onboard_customers(
+        list_path=write_list(tmp_path, "ann@example.test,Klaviyo,canary"), return_state=True
+    )
+    shown = await read(state, pages=5)
+    said = [re.fullmatch(r"(\w+) · ann@example\.test: 1 moved \(\d+\.\d s, \d+ calls?\)", one) for one in shown.lines]
+
+    assert [one and one[1] for one in said] == [trigger.value for trigger in Trigger]
+    assert shown.errors == []
+    assert "moved" not in "".join(capfd.readouterr())
+
+
+async def test_of_the_pages_that_meet_a_revoked_key_one_is_red_and_none_has_a_traceback(
+    alloy: Sandbox, tmp_path: Path
+) -> None:
+    from flows.onboard import WATCHER, Watcher, onboard_customers
+
+    watcher = Watcher()
+    WATCHER.set(watcher)
+    alloy.faults.add(Fault(kind="auth_flip", route="start_installation", count=None))
+    alloy.knobs = replace(alloy.knobs, latency_ms=50)
+    path = write_list(tmp_path, *(f"c{number}@example.test,Klaviyo,key-{number}" for number in range(5)))
+    state = await onboard_customers(list_path=path, return_state=True)
+    shown = await read(state, watcher.task_runs)
+    states = Counter((one.state_type, one.state_name) for one in shown.task_runs)
+
+    assert state.name == "Halted"
+    assert states.pop((StateType.FAILED, "Halted")) == 1
+    assert set(states) == {(StateType.COMPLETED, "Moved"), (StateType.COMPLETED, "Given back")}
+    assert "Traceback" not in "".join(shown.errors)
