@@ -12,13 +12,23 @@ import fsspec
 import pytest
 from prefect import tags
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
 from prefect.client.schemas.objects import State, StateType, TaskRun
+from prefect.client.schemas.sorting import ArtifactSort
 
 from deployments.prefect_server import await_logged, await_recorded, shared_prefect_server
+from deployments.registering import to_runner_deployment
 from deployments.sandbox.faults import Fault
 from deployments.sandbox.knobs import Knobs
 from deployments.sandbox.server import Sandbox, SandboxSettings, running_sandbox
+from deployments.schedules import DEPLOYMENTS
 from states.stage import Trigger
 from store.engine import make_engine
 from store.records import Scope
@@ -190,6 +200,23 @@ async def test_after_a_run_its_pages_are_there_and_the_progress_of_its_batch_is_
     assert shown[progress_key("spring")] == 100.0
     assert "| 1 | 1 | 0 | 0 | 0 | 0 | 0 |" in str(shown[OVERVIEW])
     assert (unchanged, told) == (before, before + 1)
+
+
+async def test_a_page_leads_to_the_forms_that_are_registered_and_to_no_others(alloy: Sandbox, tmp_path: Path) -> None:
+    from flows.desk.forms import Forms
+    from flows.desk.keys import OVERVIEW
+    from flows.desk.refreshing import refresh_desk
+    from flows.onboard import onboard_customers
+
+    [redrive] = [one for one in DEPLOYMENTS if one.name == "redrive"]
+    identity = await to_runner_deployment(redrive).aapply()
+    await onboard_customers(list_path=write_list(tmp_path, "ann@example.test,Klaviyo,key-1"), return_state=True)
+    assert (await refresh_desk(return_state=True)).is_completed()
+    async with get_client() as client:
+        of_key = ArtifactFilter(key=ArtifactFilterKey(any_=[OVERVIEW]))
+        [shown] = await client.read_artifacts(artifact_filter=of_key, sort=ArtifactSort.UPDATED_DESC, limit=1)
+
+    assert f"Forms: {Forms({'redrive': identity}).link('redrive')}\n" in str(shown.data)
 
 
 @dataclass(frozen=True, slots=True)
