@@ -29,7 +29,7 @@ FORMS = {
 }
 """The flow of each deployment that a page leads to."""
 
-_WORDS = {"every-five-minutes": "resume", "from-a-list": "run the list again"}
+_WORDS = {"every-five-minutes": "resume", "from-a-list": "run a list"}
 """What a form is called where it is not by its deployment's name."""
 
 

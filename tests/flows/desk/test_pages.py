@@ -207,6 +207,15 @@ def test_the_overview_leads_to_every_form_and_where_none_is_registered_to_none(
     assert forms_in(render_overview(figures)) == []
 
 
+def test_a_paused_batch_is_let_go_on_by_a_form_that_names_it(world: World, engine: Engine, now: datetime) -> None:
+    with writing(engine) as connection:
+        connection.execute(update(BATCH).values(name=HOSTILE, paused_at=now, paused_why="most were refused"))
+
+    assert ("every-five-minutes", {"batch": HOSTILE}) in forms_in(
+        render_overview(pages.overview(engine, now), ALL_FORMS)
+    )
+
+
 def test_the_page_of_a_batch_has_its_failures_by_reason_with_the_number_of_each(
     world: World, engine: Engine, now: datetime
 ) -> None:
