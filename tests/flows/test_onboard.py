@@ -1,5 +1,6 @@
 """The three flows on a real Prefect server, started as a deployment starts them: with parameters, and nothing else."""
 
+import asyncio
 import logging
 import re
 from collections import Counter
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import fsspec
 import pytest
@@ -22,6 +24,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import State, StateType, TaskRun
 from prefect.client.schemas.sorting import ArtifactSort
+from prefect.runtime import flow_run
 
 from deployments.prefect_server import await_logged, await_recorded, shared_prefect_server
 from deployments.registering import to_runner_deployment
@@ -29,6 +32,7 @@ from deployments.sandbox.faults import Fault
 from deployments.sandbox.knobs import Knobs
 from deployments.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from deployments.schedules import DEPLOYMENTS
+from flows.tally import Tally
 from states.stage import Trigger
 from store.engine import make_engine
 from store.records import Scope
@@ -229,8 +233,7 @@ class Read:
     errors: list[str]
 
 
-async def read(state: State[None], pages: int) -> Read:
-    run_id = state.state_details.flow_run_id
+async def read(run_id: UUID | None, pages: int) -> Read:
     assert run_id is not None
     recorded = await await_recorded(run_id, pages, timeout=30)
     assert (recorded.recorded, recorded.expected) == (pages, pages)
@@ -254,7 +257,7 @@ async def test_a_run_and_its_task_runs_are_found_by_batch_integration_and_trigge
     path = write_list(tmp_path, "ann@example.test,Klaviyo,key-1")
     with tags("of the deployment"):
         state = await onboard_customers(list_path=path, batch="spring" * 20, return_state=True)
-    shown = await read(state, pages=5)
+    shown = await read(state.state_details.flow_run_id, pages=5)
     batch, integration = f"batch:{('spring' * 20)[:60]}…", "integration:Klaviyo"
 
     assert shown.tags == [batch, integration, "of the deployment"]
@@ -273,7 +276,7 @@ async def test_each_page_has_one_line_in_the_log_of_its_run_and_none_on_the_term
     state = await onboard_customers(
         list_path=write_list(tmp_path, "ann@example.test,Klaviyo,canary"), return_state=True
     )
-    shown = await read(state, pages=5)
+    shown = await read(state.state_details.flow_run_id, pages=5)
     said = [re.fullmatch(r"(\w+) · ann@example\.test: 1 moved \(\d+\.\d s, \d+ calls?\)", one) for one in shown.lines]
 
     assert [one and one[1] for one in said] == [trigger.value for trigger in Trigger]
@@ -292,10 +295,35 @@ async def test_of_the_pages_that_meet_a_revoked_key_one_is_red_and_none_has_a_tr
     alloy.knobs = replace(alloy.knobs, latency_ms=50)
     path = write_list(tmp_path, *(f"c{number}@example.test,Klaviyo,key-{number}" for number in range(5)))
     state = await onboard_customers(list_path=path, return_state=True)
-    shown = await read(state, watcher.task_runs)
+    WATCHER.set(None)
+    shown = await read(state.state_details.flow_run_id, watcher.task_runs)
     states = Counter((one.state_type, one.state_name) for one in shown.task_runs)
 
     assert state.name == "Halted"
     assert states.pop((StateType.FAILED, "Halted")) == 1
     assert set(states) == {(StateType.COMPLETED, "Moved"), (StateType.COMPLETED, "Given back")}
     assert "Traceback" not in "".join(shown.errors)
+
+
+async def test_a_page_that_is_cut_off_is_given_back_and_is_not_red(alloy: Sandbox, tmp_path: Path) -> None:
+    from flows.onboard import WATCHER, Watcher, onboard_customers
+
+    run_ids: list[str] = []
+
+    def cut_off(_tally: Tally) -> None:
+        run_ids.append(flow_run.id)
+        if len(run_ids) == len(Trigger):
+            running.cancel()
+
+    WATCHER.set(Watcher(on_page=cut_off))
+    alloy.faults.add(Fault(kind="latency", route="create_user", user="bob@example.test", delay_ms=60_000))
+    path = write_list(tmp_path, "ann@example.test,Klaviyo,key-1", "bob@example.test,Klaviyo,key-2")
+    running = asyncio.ensure_future(onboard_customers(list_path=path, return_state=True))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    WATCHER.set(None)
+    shown = await read(UUID(run_ids[0]), pages=6)
+    [bob] = [one for one in shown.task_runs if "bob" in one.name]
+
+    assert (bob.state_type, bob.state_name) == (StateType.CANCELLED, "Given back")
+    assert len([one for one in shown.lines if "bob" in one and "cut off" in one]) == 1
