@@ -106,10 +106,10 @@ class Loop:
         paused = resources.alloy.pacing.paused_for()
         unfinished = sum(resources.unfinished.values())
         room = self._in_hand.room(unfinished)
-        # While Alloy asks everybody to wait, what is claimed would only be given back.
+        # While Alloy asks everybody to wait, or when nobody can be moved, what is claimed would only be given back.
         in_bulk = self._in_hand.is_ample(unfinished, TASK_RUNS_PER_SECOND)
         idle = self._in_hand.is_short(unfinished)
-        size = self._budget.size(room, in_bulk=in_bulk, idle=idle) if paused <= 0 else 0
+        size = self._budget.size(room, in_bulk=in_bulk, idle=idle) if paused <= 0 and not resources.halted else 0
         if size > 0:
             claimed = await resources.in_thread(
                 claim,

@@ -19,6 +19,7 @@ from flows.desk.keeping import kept_desk
 from flows.events import announcing, tell_of_halt, tell_of_resuming
 from flows.fetching import NotFetched, fetched, is_url, name_of
 from flows.garbage import calm_collector
+from flows.labels import labelled
 from flows.loop import Driven, Loop
 from flows.overdue import NOT_NEEDED, cancel_overdue
 from flows.receive import ListRefused, describe_left_out, receive_customer, receive_list
@@ -198,6 +199,7 @@ async def _drive(resources: Resources, scope: Scope, at_once: int | None, most_f
         signals = stopped_by_signals(resources.stop)
 
     async def move_page(page: Page) -> Tally:
+        await labels.begin(page)
         tally = await run_task(page)
         desk.note((record.batch_id for record in page.records), tally)
         if watcher.on_page is not None:
@@ -206,7 +208,11 @@ async def _drive(resources: Resources, scope: Scope, at_once: int | None, most_f
 
     loop = Loop(resources, scope, move_page)
     tell_of_resuming(scope)
-    async with kept_desk(resources, scope) as desk, at_work(resources, scope, lambda: loop.driven.seconds) as run_id:
+    async with (
+        kept_desk(resources, scope) as desk,
+        labelled(resources, scope) as labels,
+        at_work(resources, scope, lambda: loop.driven.seconds) as run_id,
+    ):
         if at_once is not None:
             if await is_one_too_many(resources, run_id, at_once):
                 return Cancelled(name=NOT_NEEDED, message="Enough other runs go on with all that is due.")

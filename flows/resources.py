@@ -82,8 +82,10 @@ class Resources:
     """By key: a task is given the key and finds the page here."""
     unfinished: dict[str, int] = field(default_factory=dict)
     """By key: how many of the page's records are still being worked on."""
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    """What came of each page: a task returns a state, and leaves its tally here."""
+    outcomes: dict[str, Tally | Halted] = field(default_factory=dict)
+    """What came of each page: a task returns a state, and leaves its tally here, or why nobody can be moved."""
+    halted: bool = False
+    """Whether a page was told already that nothing can be moved."""
 
     async def in_thread(self, work: Callable[..., T], *arguments: object, **named: object) -> T:
         """Run a piece of the store in a worker thread, off the event loop."""

@@ -85,10 +85,9 @@ class Catalogue:
         Upper and lower case do not matter. Raises :class:`UnknownIntegration` or :class:`AmbiguousIntegration`.
         """
         name = fold(text)
-        found = self._by_name.get(name, [])
-        of_id = [entry for entry in found if fold(entry.integration_id) == name]
-        if len(found) == 1 or of_id:
-            return (of_id or found)[0]
+        found = self._named(name)
+        if len(found) == 1:
+            return found[0]
         if not found:
             close = _close(name, tuple(self._by_name))
             suggestions = list(dict.fromkeys(self._by_name[one][0].label or one for one in close))
@@ -96,6 +95,16 @@ class Catalogue:
             raise UnknownIntegration(f"the account has no integration {_cut(text)!r}{hint}", suggestions)
         ids = ", ".join(f"{entry.integration_id} ({entry.label})" for entry in found)
         raise AmbiguousIntegration(f"several integrations go by {_cut(text)!r}: {ids}")
+
+    def label(self, text: str) -> str | None:
+        """Return what the integration is called at Alloy that ``text`` names; None if it does not name just one."""
+        found = self._named(fold(text))
+        return (found[0].label or found[0].integration_id) if len(found) == 1 else None
+
+    def _named(self, name: str) -> list[CatalogueEntry]:
+        """Return those that go by a folded name; the one alone whose id it is."""
+        found = self._by_name.get(name, [])
+        return [entry for entry in found if fold(entry.integration_id) == name][:1] or found
 
     def app(self, name: str) -> AppEntry | None:
         """Return what the app ``name`` asks for; None if that was not read yet."""

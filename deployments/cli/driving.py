@@ -154,9 +154,10 @@ async def _judge(state: "State[Any]") -> None:
 
 async def _recorded(flow_run_id: UUID, watcher: "Watcher", *, interrupted: bool) -> None:
     """Wait until Prefect has written down every task run: the server may end with this command."""
-    from deployments.prefect_server import await_recorded
+    from deployments.prefect_server import await_logged, await_recorded
 
     timeout = _RECORDED_SECONDS_INTERRUPTED if interrupted else _RECORDED_SECONDS
+    await await_logged(timeout)
     recorded = await await_recorded(flow_run_id, watcher.task_runs, timeout)
     if not recorded.complete and not interrupted:
         _say(f"Prefect shows {recorded.recorded} of {recorded.expected} task runs; our own records are complete")

@@ -8,13 +8,14 @@ Nothing here imports Prefect when it is imported: that costs seconds, and ``onbo
 
 from deployments.prefect_server.process import PrefectUnavailable
 from deployments.prefect_server.reachable import await_reachable
-from deployments.prefect_server.recorded import Recorded, await_recorded
+from deployments.prefect_server.recorded import Recorded, await_logged, await_recorded
 from deployments.prefect_server.sharing import SharedServer, shared_prefect_server
 
 __all__ = [
     "PrefectUnavailable",
     "Recorded",
     "SharedServer",
+    "await_logged",
     "await_reachable",
     "await_recorded",
     "shared_prefect_server",

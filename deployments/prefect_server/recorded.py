@@ -45,6 +45,15 @@ async def await_recorded(flow_run_id: UUID, expected: int, timeout: float) -> Re
     return seen
 
 
+async def await_logged(timeout: float) -> None:
+    """Have what was written into the logs of runs sent at once, and wait until it is, or until ``timeout`` seconds."""
+    from prefect.logging.handlers import APILogHandler  # importing Prefect takes seconds
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await APILogHandler.aflush()
+
+
 def _ended_task_runs(flow_run_id: UUID) -> dict[str, object]:
     # A task run whose last event was dropped stays Running for good: it counts as not recorded.
     return {

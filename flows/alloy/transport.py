@@ -23,6 +23,7 @@ from pydantic import JsonValue, SecretStr
 from yarl import URL
 
 from flows.alloy.body import UnreadableAnswer, decode
+from flows.alloy.counted import count_call
 from flows.alloy.errors import (
     BY_EXCEPTION,
     NOT_SENT,
@@ -259,6 +260,7 @@ class Channel:
         except (ValueError, httpx.InvalidURL):
             raise Rejected(Reason.invalid_answer, f"{call} cannot be sent: a value in it cannot be written") from None
         self.calls += 1
+        count_call()
         try:
             # A deadline on top of the read timeout: an answer may trickle for ever.
             async with asyncio.timeout(self._deadline):

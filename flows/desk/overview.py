@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from flows.desk.drawing import drawing
+from flows.desk.forms import FORMS, NO_FORMS, Forms
 from flows.desk.held_back import held_back
 from flows.desk.keys import WAITING, address, batch_key
 from flows.desk.markdown import link, page, table, text
@@ -16,8 +17,8 @@ from store.figures.pages import Overview
 from store.standing import Standing
 
 
-def render_overview(figures: Overview) -> str:
-    """Return the overview as markdown."""
+def render_overview(figures: Overview, forms: Forms = NO_FORMS) -> str:
+    """Return the overview as markdown, with links to the ``forms``."""
     standing = figures.standing
     if standing.total == 0 and not standing.unfinished:
         return page(_title(figures), "Nobody is on a list yet. Begin with `onboard run LIST`.")
@@ -25,6 +26,7 @@ def render_overview(figures: Overview) -> str:
         _title(figures),
         counts_table(standing),
         _needs_you(standing),
+        forms.links(*((name, {}) for name in FORMS), before="Forms: "),
         "## Everybody, by stage and hold",
         state_machine(standing),
         "## How far they got, and how long it takes",
@@ -33,7 +35,7 @@ def render_overview(figures: Overview) -> str:
         _completed(figures),
         "## How fast Alloy is called",
         _paces(standing),
-        _headed("## Held back, through no fault of their own", held_back(standing)),
+        _headed("## Held back, through no fault of their own", held_back(standing, forms)),
         _headed("## The latest lists", _batches(figures)),
     )
 

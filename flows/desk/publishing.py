@@ -8,6 +8,7 @@ published is shown late, and fails nobody.
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -20,6 +21,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 from sqlalchemy import Engine
 
 from flows.desk.batch import render_batch
+from flows.desk.forms import NO_FORMS, Forms, registered_forms
 from flows.desk.keys import OVERVIEW, WAITING, batch_key, customer_key
 from flows.desk.overview import render_overview
 from flows.desk.story import render_story
@@ -31,7 +33,7 @@ LARGEST = 1_000_000
 """Bytes of one page. Prefect repeats it in an event, escaped, and takes no event of more than 1.5 million."""
 
 T = TypeVar("T")
-Render = Callable[[Engine, datetime], str]
+Render = Callable[[Engine, datetime, Forms], str]
 
 _AS_OF = re.compile(r"^As of [\d: -]+ UTC\.", re.MULTILINE)
 
@@ -51,12 +53,20 @@ class PageTooLarge(RuntimeError):
 
 def overview_page() -> Page:
     """Return the page of where everybody stands."""
-    return Page(OVERVIEW, "Where everybody stands", lambda engine, now: render_overview(pages.overview(engine, now)))
+    return Page(
+        OVERVIEW,
+        "Where everybody stands",
+        lambda engine, now, forms: render_overview(pages.overview(engine, now), forms),
+    )
 
 
 def waiting_page() -> Page:
     """Return the page of who waits."""
-    return Page(WAITING, "Who waits, and for what", lambda engine, now: render_waiting(pages.waiting_list(engine, now)))
+    return Page(
+        WAITING,
+        "Who waits, and for what",
+        lambda engine, now, forms: render_waiting(pages.waiting_list(engine, now), forms),
+    )
 
 
 def batch_page(name: str) -> Page:
@@ -64,7 +74,7 @@ def batch_page(name: str) -> Page:
     return Page(
         batch_key(name),
         "One batch: its funnel, and its failures by reason",
-        lambda engine, now: render_batch(pages.batch_figures(engine, name, now)),
+        lambda engine, now, forms: render_batch(pages.batch_figures(engine, name, now), forms),
     )
 
 
@@ -73,7 +83,7 @@ def customer_page(username: str) -> Page:
     return Page(
         customer_key(username),
         "One customer's story",
-        lambda engine, now: render_story(pages.customer_figures(engine, username, now)),
+        lambda engine, now, forms: render_story(pages.customer_figures(engine, username, now), forms),
     )
 
 
@@ -89,14 +99,17 @@ async def publish(
     Raises :class:`store.finding.NotFound`, :class:`PageTooLarge`, and what the database or Prefect fails with.
     """
     async with get_client() as client:
+        forms = NO_FORMS
+        with suppress(Exception):  # a page without links says which command acts
+            forms = await registered_forms(client)
         for page in wanted:
-            markdown = await in_thread(_made, engine, page)
+            markdown = await in_thread(_made, engine, page, forms)
             if anew or not await _brought_up_to_date(client, page.key, markdown):
                 await acreate_markdown_artifact(markdown=markdown, key=page.key, description=page.description)
 
 
-def _made(engine: Engine, page: Page) -> str:
-    markdown = page.render(engine, time_of(engine))
+def _made(engine: Engine, page: Page, forms: Forms) -> str:
+    markdown = page.render(engine, time_of(engine), forms)
     if len(markdown.encode()) > LARGEST:
         raise PageTooLarge(f"the page {page.key} has {len(markdown.encode()):,} bytes, and Prefect takes {LARGEST:,}")
     return markdown

@@ -2,9 +2,21 @@
 
 from shlex import quote
 
+from flows.desk.forms import Forms
 from flows.desk.markdown import code
 from states.holds import REMEDIES, HoldKind, Reason
 from store.figures.held import Held
+
+_LIST_AGAIN = frozenset(
+    {
+        Reason.rejected,
+        Reason.unknown_integration,
+        Reason.ambiguous_integration,
+        Reason.missing_auth,
+        Reason.sealed_value_lost,
+    }
+)
+"""Reasons for which the list is to be run again, once it was corrected."""
 
 
 def command_for(one: Held) -> str:
@@ -29,6 +41,31 @@ def remedy_for(hold: HoldKind, reason: Reason) -> str:
     if hold is HoldKind.retry:
         return "nothing: it is tried again by itself; `onboard resume` does so at once"
     return REMEDIES.get(reason, f"`onboard redrive --reason {reason}`")
+
+
+def forms_for(
+    forms: Forms, hold: HoldKind, reason: Reason, *, batch: str = "", username: str = "", before: str = "forms: "
+) -> str:
+    """Return links to the forms that move those on who are held alike, filled in with that; nothing without any.
+
+    Of all of them, of those of one ``batch``, or for one customer.
+    """
+    where = {"batch": batch, "username": username}
+    alike = {"reason": reason.value, **where}
+    of_batch = {"batch": batch}
+    wanted: list[tuple[str, dict[str, str]]]
+    if hold is HoldKind.retry:
+        wanted = [("every-five-minutes", of_batch)]
+    elif hold is HoldKind.cancelled:
+        wanted = [("redrive", {"hold": hold.value, **where})]
+    elif reason is Reason.awaiting_consent:
+        wanted = [("renew-links", where), ("cancel", alike)]
+    elif reason in (Reason.awaiting_answer, Reason.invalid_answer):
+        wanted = [("answer", where), ("review", of_batch), ("cancel", alike)]
+    else:
+        again = [("from-a-list", of_batch)] if reason in _LIST_AGAIN else []
+        wanted = [*again, ("redrive", alike), ("review", of_batch), ("cancel", alike)]
+    return forms.links(*wanted, before=before)
 
 
 def without_remedy(one: Held) -> str:

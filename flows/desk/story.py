@@ -2,8 +2,10 @@
 
 from shlex import quote
 
+from flows.desk.forms import NO_FORMS, Forms
 from flows.desk.keys import OVERVIEW, WAITING, address, batch_key
 from flows.desk.markdown import code, link, page, table, text
+from flows.desk.remedies import forms_for
 from flows.desk.timeline import timeline
 from flows.desk.words import moment, span
 from states.holds import LAST_ATTEMPT, REMEDIES, HoldKind
@@ -15,8 +17,11 @@ SHOWN = 200
 """So many of the latest entries of a history are shown, and so many calls."""
 
 
-def render_story(figures: CustomerFigures) -> str:
-    """Return the story as markdown. It names neither an auth value nor a consent link."""
+def render_story(figures: CustomerFigures, forms: Forms = NO_FORMS) -> str:
+    """Return the story as markdown, with links to those of the ``forms`` that move the customer on.
+
+    It names neither an auth value nor a consent link.
+    """
     story = figures.story
     name = f" ({text(story.full_name)})" if story.full_name else ""
     pages = ", ".join(
@@ -26,7 +31,7 @@ def render_story(figures: CustomerFigures) -> str:
     return page(
         f"# {text(story.username)}{name}",
         f"As of {moment(figures.at)} UTC. User at Alloy: {text(story.alloy_user_id or 'none yet')}. See {pages}.",
-        *(_onboarding(figures, one) for one in story.onboardings),
+        *(_onboarding(figures, one, forms) for one in story.onboardings),
     )
 
 
@@ -34,10 +39,10 @@ def _batches(figures: CustomerFigures) -> list[str]:
     return [one.batch for one in figures.story.onboardings]
 
 
-def _onboarding(figures: CustomerFigures, one: OnboardingStory) -> str:
+def _onboarding(figures: CustomerFigures, one: OnboardingStory, forms: Forms) -> str:
     return page(
         f"## {text(one.integration)}: {one.stage}",
-        _what_now(figures.story.username, one),
+        _what_now(figures.story.username, one, forms),
         timeline(one, figures.at),
         _facts(one),
         "### Calls that change something at Alloy",
@@ -47,13 +52,14 @@ def _onboarding(figures: CustomerFigures, one: OnboardingStory) -> str:
     ).strip()
 
 
-def _what_now(username: str, one: OnboardingStory) -> str:
+def _what_now(username: str, one: OnboardingStory, forms: Forms) -> str:
     """Say what it waits for, and what will happen next."""
     lines = [f"- **Waits for**: {_waits_for(one)}", f"- **Next**: {_next(one)}"]
     if one.hold is not None and one.reason is not None and one.hold is not HoldKind.retry:
         remedy = REMEDIES.get(one.reason, f"`onboard redrive --reason {one.reason}`")
         lines.append(f"- **What moves it on**: {remedy} ({code(f'onboard show {quote(username)}')} has this, too)")
-    return "\n".join(lines)
+        lines.append(forms_for(forms, one.hold, one.reason, batch=one.batch, username=username, before="- **Forms**: "))
+    return "\n".join(filter(None, lines))
 
 
 def _waits_for(one: OnboardingStory) -> str:

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from flows.desk.forms import NO_FORMS, Forms
 from flows.desk.keys import OVERVIEW, address
 from flows.desk.markdown import link, page, prose, table, text
-from flows.desk.remedies import command_for, remedy_for, without_remedy
+from flows.desk.remedies import command_for, forms_for, remedy_for, without_remedy
 from flows.desk.words import moment
 from states.holds import LAST_ATTEMPT, HoldKind, Reason
 from store.figures.held import Group, Held
 from store.figures.pages import SHOWN, WaitingList
 
 
-def render_waiting(figures: WaitingList) -> str:
-    """Return the tables as markdown."""
-    tables = [_section(title, [one for one in figures.groups if belongs(one)]) for title, belongs in _LISTS]
+def render_waiting(figures: WaitingList, forms: Forms = NO_FORMS) -> str:
+    """Return the tables as markdown, with links to those of the ``forms`` that move somebody on."""
+    tables = [_section(title, [one for one in figures.groups if belongs(one)], forms) for title, belongs in _LISTS]
     return page(
         f"# Who waits\n\nAs of {moment(figures.at)} UTC. {link('Where everybody stands', address(OVERVIEW))}",
         *(tables if any(tables) else ["Nobody waits."]),
@@ -33,7 +34,7 @@ _HEAD = ("Customer", "Integration, list, stage", "Since (UTC)", "Why, and what h
 """Five columns, for Prefect leaves the page 600 pixels, and draws a wider table across what stands beside it."""
 
 
-def _section(title: str, groups: Sequence[Group]) -> str:
+def _section(title: str, groups: Sequence[Group], forms: Forms) -> str:
     """Return one list, with what has to be done for each of its reasons, and the exact number of who is not shown."""
     number = sum(group.number for group in groups)
     if not number:
@@ -41,15 +42,18 @@ def _section(title: str, groups: Sequence[Group]) -> str:
     rows = sorted((one for group in groups for one in group.oldest), key=lambda one: one.since)[:SHOWN]
     return page(
         f"## {title}: {number:,}",
-        "\n".join(_remedies(groups)),
+        "\n".join(_remedies(groups, forms)),
         table(_HEAD, [_row(one) for one in rows]),
         f"and **{number - len(rows):,} more**, who have waited for less long." if number > len(rows) else "",
     ).strip()
 
 
-def _remedies(groups: Iterable[Group]) -> Iterable[str]:
+def _remedies(groups: Iterable[Group], forms: Forms) -> Iterable[str]:
     for group in groups:
-        yield f"- {group.number:,} {group.reason}: {remedy_for(group.hold, group.reason)}"
+        acting = forms_for(forms, group.hold, group.reason)
+        yield "; ".join(
+            filter(None, [f"- {group.number:,} {group.reason}: {remedy_for(group.hold, group.reason)}", acting])
+        )
 
 
 def _row(one: Held) -> Sequence[str]:

@@ -79,7 +79,7 @@ async def test_the_overview_can_be_read_in_the_dark_theme(
     await screenshots.take(dark_page.get_by_role("main"), "overview_dark")
 
 
-async def test_who_waits_is_a_table_without_any_link(
+async def test_who_waits_is_a_table_without_any_consent_link(
     desk: Engine, hesitating: str, pages: PrefectPages, page: Page, screenshots: Screenshots
 ) -> None:
     await pages.open_artifact(WAITING)
@@ -87,6 +87,20 @@ async def test_who_waits_is_a_table_without_any_link(
     await expect(page.get_by_role("row").filter(has_text=hesitating)).to_contain_text("has not consented")
     await screenshots.take(page.get_by_role("main"), "waiting")
     await assert_no_secrets(page)
+
+
+async def test_the_form_of_a_reason_is_one_click_away_and_filled_in_with_it(
+    desk: Engine, pages: PrefectPages, page: Page, screenshots: Screenshots
+) -> None:
+    await pages.open_artifact(WAITING)
+    await page.get_by_role("listitem").filter(has_text="rejected").get_by_role("link", name="redrive").click()
+    form = page.locator("form")
+    await expect(form.locator("fieldset").first).to_be_visible()
+    await expect(form.get_by_label("reason")).to_have_text("rejected")
+    await screenshots.take(page, "form_of_a_reason")
+    await pages.submit(form)
+
+    await expect(page.get_by_text("1 would be redriven").first).to_be_visible()
 
 
 async def test_no_table_is_drawn_across_what_stands_beside_it(desk: Engine, pages: PrefectPages, page: Page) -> None:

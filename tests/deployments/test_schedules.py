@@ -1,12 +1,20 @@
 """The deployments as data, without a server; what registering them does is seen in test_up."""
 
+import json
+import re
 from importlib import import_module
+from urllib.parse import unquote
+from uuid import uuid4
 
 import pytest
 
 from deployments.registering import Pool, to_runner_deployment
 from deployments.schedules import DEPLOYMENTS, Deployment
+from flows.acting.choices import AnyReason
+from flows.desk.forms import FORMS, Forms
+from flows.desk.remedies import forms_for
 from flows.tidying import OUR_FLOWS
+from states.holds import REMEDIES, HoldKind
 
 TWICE_A_DAY = Deployment(
     name="twice-a-day",
@@ -89,6 +97,22 @@ def test_what_only_reads_is_scheduled_once_in_a_pool_that_resumes_with_several_r
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment.name)
 def test_every_deployment_leads_to_the_overview_with_one_click(deployment):
     assert "](/v2/artifacts/key/onboarding-overview)" in deployment.description
+
+
+def test_every_form_that_the_desk_leads_to_is_deployed_and_has_the_fields_that_are_filled_in():
+    registered = {one.name: to_runner_deployment(one) for one in DEPLOYMENTS if one.name in FORMS}
+    forms = Forms({name: uuid4() for name in FORMS})
+    linked = [
+        forms_for(forms, hold, reason, batch="spring", username="ann") for hold in HoldKind for reason in REMEDIES
+    ]
+
+    assert {name: one.flow_name for name, one in registered.items()} == FORMS
+    assert all(linked)
+    for identity, filled in re.findall(r"deployment/([\w-]+)/run\?parameters=([\w%.-]+)", "".join(linked)):
+        [name] = [name for name, one in forms.ids.items() if str(one) == identity]
+        given = json.loads(unquote(filled))
+        assert set(given) <= set(registered[name]._parameter_openapi_schema.properties), name
+        assert given.get("reason", AnyReason.any) in set(AnyReason)
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment.name)

@@ -1,22 +1,41 @@
 """The three flows on a real Prefect server, started as a deployment starts them: with parameters, and nothing else."""
 
+import asyncio
+import logging
+import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import fsspec
 import pytest
+from prefect import tags
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.flow_engine import run_flow_async
+from prefect.runtime import flow_run
 from prefect.states import Scheduled
 
-from deployments.prefect_server import shared_prefect_server
+from deployments.prefect_server import await_logged, await_recorded, shared_prefect_server
 from deployments.registering import to_runner_deployment
+from deployments.sandbox.faults import Fault
 from deployments.sandbox.knobs import Knobs
 from deployments.sandbox.server import Sandbox, SandboxSettings, running_sandbox
 from deployments.schedules import DEPLOYMENTS
+from flows.tally import Tally
+from states.stage import Trigger
 from store.engine import make_engine
 from store.records import Scope
 from store.runs import begin_run, update_run
@@ -250,3 +269,127 @@ async def test_after_a_run_its_pages_are_there_and_the_progress_of_its_batch_is_
     assert shown[progress_key("spring")] == 100.0
     assert "| 1 | 1 | 0 | 0 | 0 | 0 | 0 |" in str(shown[OVERVIEW])
     assert (unchanged, told) == (before, before + 1)
+
+
+async def test_a_page_leads_to_the_forms_that_are_registered_and_to_no_others(alloy: Sandbox, tmp_path: Path) -> None:
+    from flows.desk.forms import Forms
+    from flows.desk.keys import OVERVIEW
+    from flows.desk.refreshing import refresh_desk
+    from flows.onboard import onboard_customers
+
+    [redrive] = [one for one in DEPLOYMENTS if one.name == "redrive"]
+    identity = await to_runner_deployment(redrive).aapply()
+    await onboard_customers(list_path=write_list(tmp_path, "ann@example.test,Klaviyo,key-1"), return_state=True)
+    assert (await refresh_desk(return_state=True)).is_completed()
+    async with get_client() as client:
+        of_key = ArtifactFilter(key=ArtifactFilterKey(any_=[OVERVIEW]))
+        [shown] = await client.read_artifacts(artifact_filter=of_key, sort=ArtifactSort.UPDATED_DESC, limit=1)
+
+    assert Forms({"redrive": identity}).link("redrive") in str(shown.data)
+    assert "[cancel](" not in str(shown.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What Prefect shows of a run, asked of its server once all of it is there."""
+
+    tags: list[str]
+    task_runs: list[TaskRun]
+    lines: list[str]
+    errors: list[str]
+
+
+async def read(run_id: UUID | None, pages: int) -> Read:
+    assert run_id is not None
+    recorded = await await_recorded(run_id, pages, timeout=30)
+    assert (recorded.recorded, recorded.expected) == (pages, pages)
+    await await_logged(timeout=10)
+    async with get_client() as client:
+        of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+        logs = await client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
+        return Read(
+            (await client.read_flow_run(run_id)).tags,
+            await client.read_task_runs(flow_run_filter=of_run),
+            [log.message for log in logs if log.name == "prefect.task_runs.onboarding"],
+            [log.message for log in logs if log.level > logging.INFO],
+        )
+
+
+async def test_a_run_and_its_task_runs_are_found_by_batch_integration_and_trigger(
+    alloy: Sandbox, tmp_path: Path
+) -> None:
+    from flows.onboard import onboard_customers
+
+    path = write_list(tmp_path, "ann@example.test,Klaviyo,key-1")
+    with tags("of the deployment"):
+        state = await onboard_customers(list_path=path, batch="spring" * 20, return_state=True)
+    shown = await read(state.state_details.flow_run_id, pages=5)
+    batch, integration = f"batch:{('spring' * 20)[:60]}…", "integration:Klaviyo"
+
+    assert shown.tags == [batch, integration, "of the deployment"]
+    found = {one.name.split(" · ")[0]: set(one.tags) for one in shown.task_runs}
+    found["create_user"].add(integration)  # what integrations there are is read only by whoever authenticates first
+    assert found == {
+        trigger.value: {batch, integration, f"trigger:{trigger}", "of the deployment"} for trigger in Trigger
+    }
+
+
+async def test_each_page_has_one_line_in_the_log_of_its_run_and_none_on_the_terminal(
+    alloy: Sandbox, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from flows.onboard import onboard_customers
+
+    state = await onboard_customers(
+        list_path=write_list(tmp_path, "ann@example.test,Klaviyo,canary"), return_state=True
+    )
+    shown = await read(state.state_details.flow_run_id, pages=5)
+    said = [re.fullmatch(r"(\w+) · ann@example\.test: 1 moved \(\d+\.\d s, \d+ calls?\)", one) for one in shown.lines]
+
+    assert [one and one[1] for one in said] == [trigger.value for trigger in Trigger]
+    assert shown.errors == []
+    assert "moved" not in "".join(capfd.readouterr())
+
+
+async def test_of_the_pages_that_meet_a_revoked_key_one_is_red_and_none_has_a_traceback(
+    alloy: Sandbox, tmp_path: Path
+) -> None:
+    from flows.onboard import WATCHER, Watcher, onboard_customers
+
+    watcher = Watcher()
+    WATCHER.set(watcher)
+    alloy.faults.add(Fault(kind="auth_flip", route="start_installation", count=None))
+    alloy.knobs = replace(alloy.knobs, latency_ms=50)
+    path = write_list(tmp_path, *(f"c{number}@example.test,Klaviyo,key-{number}" for number in range(5)))
+    state = await onboard_customers(list_path=path, return_state=True)
+    WATCHER.set(None)
+    shown = await read(state.state_details.flow_run_id, watcher.task_runs)
+    states = Counter((one.state_type, one.state_name) for one in shown.task_runs)
+
+    assert state.name == "Halted"
+    assert states.pop((StateType.FAILED, "Halted")) == 1
+    assert set(states) == {(StateType.COMPLETED, "Moved"), (StateType.COMPLETED, "Given back")}
+    assert "Traceback" not in "".join(shown.errors)
+
+
+async def test_a_page_that_is_cut_off_is_given_back_and_is_not_red(alloy: Sandbox, tmp_path: Path) -> None:
+    from flows.onboard import WATCHER, Watcher, onboard_customers
+
+    run_ids: list[str] = []
+
+    def cut_off(_tally: Tally) -> None:
+        run_ids.append(flow_run.id)
+        if len(run_ids) == len(Trigger):
+            running.cancel()
+
+    WATCHER.set(Watcher(on_page=cut_off))
+    alloy.faults.add(Fault(kind="latency", route="create_user", user="bob@example.test", delay_ms=60_000))
+    path = write_list(tmp_path, "ann@example.test,Klaviyo,key-1", "bob@example.test,Klaviyo,key-2")
+    running = asyncio.ensure_future(onboard_customers(list_path=path, return_state=True))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    WATCHER.set(None)
+    shown = await read(UUID(run_ids[0]), pages=6)
+    [bob] = [one for one in shown.task_runs if "bob" in one.name]
+
+    assert (bob.state_type, bob.state_name) == (StateType.CANCELLED, "Given back")
+    assert len([one for one in shown.lines if "bob" in one and "cut off" in one]) == 1

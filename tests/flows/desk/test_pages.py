@@ -1,14 +1,18 @@
 """Every number on a page is equal to the one computed from the store in the same test; and what a page never holds."""
 
+import json
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, insert, update
 
 from flows.desk.batch import render_batch
+from flows.desk.forms import FORMS, Forms
 from flows.desk.overview import render_overview
 from flows.desk.state_machine import held_at
 from flows.desk.story import render_story
@@ -32,6 +36,7 @@ from tests.flows.world import World, on_sqlite
 pytestmark = on_sqlite
 
 LISTED = 130
+ALL_FORMS = Forms({name: uuid4() for name in FORMS})
 HOSTILE = "<b>x|`y`</b>@example.test"
 
 
@@ -67,6 +72,13 @@ def world(database_url: str, engine: Engine, tmp_path: Path, now: datetime) -> W
                     at = now + timedelta(minutes=place * (number + 1))
                     connection.execute(insert(HISTORY).values(onboarding_id=one, at=at, **values))
     return world
+
+
+def forms_in(markdown: str) -> list[tuple[str, dict[str, str]]]:
+    """The forms that are linked, with what they are filled in with, in the order in which they stand there."""
+    names = {str(identity): name for name, identity in ALL_FORMS.ids.items()}
+    found = re.findall(r"\]\(/v2/deployments/deployment/([\w-]+)/run(?:\?parameters=([\w%.~-]+))?\)", markdown)
+    return [(names[identity], json.loads(unquote(filled) or "{}")) for identity, filled in found]
 
 
 def cells(markdown: str, first: str) -> list[str]:
@@ -161,6 +173,47 @@ def test_each_who_waits_has_the_command_that_moves_it_on(world: World, engine: E
     assert "| `onboard redrive --username c2@example.test` |" in shown
     assert "| `onboard links --renew c20@example.test` |" not in shown  # beyond those who are shown
     assert f"| `onboard links --renew c{8 + LISTED}@example.test` |" in shown
+
+
+def test_the_forms_that_act_are_linked_once_for_each_reason_and_filled_in_with_it(
+    world: World, engine: Engine, now: datetime
+) -> None:
+    with writing(engine) as connection:
+        connection.execute(update(BATCH).values(name=HOSTILE))
+    waiting = render_waiting(pages.waiting_list(engine, now), ALL_FORMS)
+    batch = render_batch(pages.batch_figures(engine, HOSTILE, now), ALL_FORMS)
+    story = render_story(pages.customer_figures(engine, "c3@example.test", now), ALL_FORMS)
+
+    assert sorted(forms_in(waiting), key=str) == sorted(
+        [
+            *(("from-a-list", {}), ("redrive", {"reason": "missing_auth"}), ("cancel", {"reason": "missing_auth"})),
+            *(("from-a-list", {}), ("redrive", {"reason": "rejected"}), ("cancel", {"reason": "rejected"})),
+            *(("answer", {}), ("cancel", {"reason": "awaiting_answer"})),
+            *(("renew-links", {}), ("cancel", {"reason": "awaiting_consent"})),
+            *(("every-five-minutes", {}), *[("review", {})] * 3),
+        ],
+        key=str,
+    )
+    assert ("redrive", {"reason": "rejected", "batch": HOSTILE}) in forms_in(batch)
+    assert ("redrive", {"reason": "rejected", "batch": HOSTILE, "username": "c3@example.test"}) in forms_in(story)
+
+
+def test_the_overview_leads_to_every_form_and_where_none_is_registered_to_none(
+    world: World, engine: Engine, now: datetime
+) -> None:
+    figures = pages.overview(engine, now)
+
+    assert {name for name, _ in forms_in(render_overview(figures, ALL_FORMS))} == set(FORMS)
+    assert forms_in(render_overview(figures)) == []
+
+
+def test_a_paused_batch_is_let_go_on_by_a_form_that_names_it(world: World, engine: Engine, now: datetime) -> None:
+    with writing(engine) as connection:
+        connection.execute(update(BATCH).values(name=HOSTILE, paused_at=now, paused_why="most were refused"))
+
+    assert ("every-five-minutes", {"batch": HOSTILE}) in forms_in(
+        render_overview(pages.overview(engine, now), ALL_FORMS)
+    )
 
 
 def test_the_page_of_a_batch_has_its_failures_by_reason_with_the_number_of_each(
