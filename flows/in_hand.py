@@ -34,15 +34,19 @@ class InHand:
         """Note that so many were claimed."""
         self._begun += records
 
-    def room(self, unfinished: int) -> int:
-        """Return how many more may be claimed while so many are unfinished; what is not unfinished was finished."""
+    def room(self, unfinished: int, together: int = 0) -> int:
+        """Return how many more may be claimed while so many are unfinished; what is not unfinished was finished.
+
+        Those that are created ``together`` keep one call busy, and others may be taken in hand for all the rest.
+        """
         now, finished = self._clock(), self._begun - unfinished
         self._finished.append((now, finished))
         while self._finished[1][0] <= now - _SECONDS:
             self._finished.popleft()
         since, before = self._finished[0]
         self._moved_per_second = (finished - before) / max(now - since, _SECONDS / 10)
-        return min(max(ceil(self._moved_per_second * _SECONDS), self._least), self._most) - unfinished
+        stock = min(max(ceil(self._moved_per_second * _SECONDS), self._least), self._most)
+        return stock - unfinished + min(together, stock)
 
     def is_ample(self, unfinished: int, per_second: float) -> bool:
         """Tell whether more than ``per_second`` were moved of late, and what is in hand keeps all calls in flight."""

@@ -104,11 +104,11 @@ class Loop:
         resources = self._resources
         resources.recorder.changed.clear()
         paused = resources.alloy.pacing.paused_for()
-        unfinished = sum(resources.unfinished.values())
-        room = self._in_hand.room(unfinished)
+        unfinished, together = sum(resources.unfinished.values()), resources.together
+        room = self._in_hand.room(unfinished, together)
         # While Alloy asks everybody to wait, or when nobody can be moved, what is claimed would only be given back.
-        in_bulk = self._in_hand.is_ample(unfinished, TASK_RUNS_PER_SECOND)
-        idle = self._in_hand.is_short(unfinished)
+        in_bulk = self._in_hand.is_ample(unfinished - together, TASK_RUNS_PER_SECOND)
+        idle = self._in_hand.is_short(unfinished - together)
         size = self._budget.size(room, in_bulk=in_bulk, idle=idle) if paused <= 0 and not resources.halted else 0
         if size > 0:
             claimed = await resources.in_thread(

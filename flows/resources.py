@@ -82,6 +82,8 @@ class Resources:
     """By key: a task is given the key and finds the page here."""
     unfinished: dict[str, int] = field(default_factory=dict)
     """By key: how many of the page's records are still being worked on."""
+    together: int = 0
+    """How many of these one call each is under way for that creates the users of a whole page."""
     outcomes: dict[str, Tally | Halted] = field(default_factory=dict)
     """What came of each page: a task returns a state, and leaves its tally here, or why nobody can be moved."""
     halted: bool = False

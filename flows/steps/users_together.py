@@ -9,7 +9,8 @@ Whom Alloy created is ours; whom it did not create is adopted, by whatever way t
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -101,11 +102,22 @@ async def create_users_together(attempts: Sequence[Attempt]) -> None:
     alloy = new[0].resources.alloy
     try:
         async with alloy.permit() as permit:
-            parts = await _begin(new, permit)
-            if parts:
-                await _create(parts, alloy)
+            with _as_one_call(len(new), new[0].resources):
+                parts = await _begin(new, permit)
+                if parts:
+                    await _create(parts, alloy)
     except (NotWanted, Transient):
         return  # there was no turn to be had, so nothing is begun: each of them finds that out by itself
+
+
+@contextmanager
+def _as_one_call(number: int, resources: Resources) -> Iterator[None]:
+    """Let the loop know that so many records keep no more than one call busy."""
+    resources.together += number
+    try:
+        yield
+    finally:
+        resources.together -= number
 
 
 def _is_worth_it(number: int, resources: Resources) -> bool:

@@ -37,6 +37,20 @@ def test_what_is_in_hand_counts_against_the_room():
     assert work.in_hand.room(LEAST - 3) == 3
 
 
+def test_while_users_are_created_together_others_are_taken_in_hand_for_the_calls_that_are_free():
+    work = Work()
+    work.in_hand.begin(LEAST)
+
+    assert (work.in_hand.room(LEAST), work.in_hand.room(LEAST, together=LEAST)) == (0, LEAST)
+
+
+def test_however_many_are_created_together_no_more_than_twice_as_much_is_in_hand():
+    work = Work()
+    work.in_hand.begin(2 * LEAST)
+
+    assert work.in_hand.room(2 * LEAST, together=2 * LEAST) == 0
+
+
 def test_a_worker_that_moves_little_holds_little():
     assert Work().moves(20) <= LEAST
 
