@@ -41,6 +41,9 @@ _OUTGROWN = 1.25
 """So far above the rate that was refused nothing is left of that limit, and another is searched for."""
 _SEARCHING = math.log(2)
 _SEARCHING_AGAIN = _SEARCHING / 10
+_SAVED_UP = 0.1
+"""So many seconds' worth of calls are reckoned to be let through above the rate after a pause: the sooner they are used
+up, the further was the rate above what is allowed."""
 _OVERSHOT, _OVERSHOT_AGAIN = 0.7, 0.8
 """What is left of the rate that a search ended at: answers come late, and a bucket may have been full."""
 _AT_ONCE, _IN_VAIN = 0.8, 0.6
@@ -166,8 +169,10 @@ def refused(pace: Pace, epoch: int, now: float) -> Pace:
         met = max(met - 1, _AT_SEA)
     elif pace.successes < max(rate, 10.0):
         rate *= _AT_ONCE
-    elif pace.successes > _stay(pace.refused_rate, met) / 4:
-        met = min(met + 1, _SURE)
+    else:
+        rate /= 1 + _SAVED_UP * rate / pace.successes
+        if pace.successes > _stay(pace.refused_rate, met) / 4:
+            met = min(met + 1, _SURE)
     rate = max(rate, _LOWEST_RATE)
     lowered = _rate_after_refusal(rate, met, 0.0)
     # Whoever holds turns hears of this within the time of a block, and drops them; until then they are used.

@@ -183,6 +183,16 @@ def test_calls_refused_together_cut_the_rate_once() -> None:
     assert once.rate < 40
 
 
+def test_the_sooner_a_rate_is_refused_the_further_it_was_above_the_limit() -> None:
+    known = refused(succeeded(Pace(rate=40.0), 1), 0, now=100.0)
+
+    after_few, after_many = (
+        refused(succeeded(known, calls), known.epoch, now=110.0).refused_rate or 0 for calls in (60, 240)
+    )
+
+    assert after_few < 0.97 * after_many
+
+
 def test_successes_of_before_the_last_refusal_say_nothing() -> None:
     pace, _ = exchanged(Pace(rate=40, refused_rate=40, epoch=3), News(epoch=2, successes=100), 0, NOW)
 
