@@ -126,11 +126,12 @@ def takers(engine: Engine, chosen: Chosen, answers: Sequence[Given], now: dateti
 
 
 def answer_takers(engine: Engine, found: Takers, answers: Sequence[Given], *, by: str, now: datetime) -> int:
-    """Give ``answers`` to those who were found to take them and still wait; return how many."""
+    """Give ``answers`` to those who were found to take them and still lack one; return how many."""
     number = 0
     for portion in Chosen(stage=Stage.installing).in_portions(found.ids):
-        with suppress(NotFound):  # somebody else was faster
-            number += answer(engine, portion, answers, by=by, now=now)
+        if still := takers(engine, portion, answers, now).ids:
+            with suppress(NotFound):  # somebody else was faster
+                number += answer(engine, replace(portion, ids=tuple(still)), answers, by=by, now=now)
     return number
 
 

@@ -16,10 +16,12 @@ from store.questions import (
     HeldAlike,
     LackedAnswer,
     answer_alike,
+    answer_takers,
     cancel_alike,
     held_alike,
     lacked_answers,
     redrive_alike,
+    takers,
 )
 from tests.store.conftest import NOW, Add
 
@@ -114,6 +116,18 @@ def test_who_was_answered_meanwhile_keeps_that_answer(engine: Engine, add: Add) 
         1,
         [["#sales"], ["#general"]],
     )
+
+
+def test_who_was_answered_while_somebody_decided_for_everyone_keeps_that_answer(engine: Engine, add: Add) -> None:
+    lacks(add, "ada@example.test", form("#general", "#sales"))
+    lacks(add, "bo@example.test", form("#general", "#sales"))
+    found = takers(engine, EVERYBODY, [_given("#general")], NOW)
+    answer(engine, Chosen(username="ada@example.test"), [_given("#sales")], by="Ada", now=NOW)
+
+    number = answer_takers(engine, found, [_given("#general")], by="Grace", now=NOW)
+
+    assert (len(found.ids), number) == (2, 1)
+    assert [[one["value"] for one in every] for every in column(engine, "answered")] == [["#sales"], ["#general"]]
 
 
 def test_deciding_twice_does_it_once(engine: Engine, add: Add) -> None:
