@@ -1,7 +1,7 @@
 """All tables. What a column means stands beside it; who may write it, in the module that does.
 
 Enumerations are stored as checked text, never as a database's own enum type, so that a new word needs no ALTER TYPE.
-Partial indexes cover only what may still move, so that finding due work costs the same beside ten records or a million.
+Partial indexes, which cover only what may still move, are in :mod:`store.indexes`.
 
 The id of an onboarding or an intent that was erased is never given again, as SQLite otherwise would: a worker that
 slept through the erasure still closes its intent by that id.
@@ -22,7 +22,6 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     false,
-    text,
 )
 from sqlmodel import Field, SQLModel
 
@@ -95,16 +94,6 @@ class Customer(SQLModel, table=True):
     So no two have the same user at Alloy, whatever Alloy takes for the same username.
     """
 
-    __table_args__ = (
-        Index(
-            "ix_customer_alloy_user_id",
-            "alloy_user_id",
-            unique=True,
-            sqlite_where=text("NOT shares_user"),
-            postgresql_where=text("NOT shares_user"),
-        ),
-    )
-
     id: int | None = Field(default=None, primary_key=True)
     username: str = Field(unique=True)
     full_name: str = ""
@@ -122,27 +111,6 @@ class Onboarding(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("customer_id", "integration_key"),
         Index("ix_onboarding_batch_stage", "batch_id", "stage", "hold"),
-        Index(
-            "ix_onboarding_due",
-            "stage",
-            "due_at",
-            sqlite_where=text("due_at IS NOT NULL"),
-            postgresql_where=text("due_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_onboarding_batch_due",
-            "batch_id",
-            "stage",
-            "due_at",
-            sqlite_where=text("due_at IS NOT NULL"),
-            postgresql_where=text("due_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_onboarding_lease",
-            "lease_token",
-            sqlite_where=text("lease_token IS NOT NULL"),
-            postgresql_where=text("lease_token IS NOT NULL"),
-        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -220,16 +188,7 @@ class History(SQLModel, table=True):
 class Intent(SQLModel, table=True):
     """Written before a call that changes something at Alloy; open until its outcome is certain."""
 
-    __table_args__ = (
-        Index(
-            "ix_intent_open",
-            "onboarding_id",
-            unique=True,
-            sqlite_where=text("closed_at IS NULL"),
-            postgresql_where=text("closed_at IS NULL"),
-        ),
-        {"sqlite_autoincrement": True},
-    )
+    __table_args__ = {"sqlite_autoincrement": True}
 
     id: int | None = Field(default=None, primary_key=True)
     onboarding_id: int = Field(sa_column=Column(ForeignKey("onboarding.id"), nullable=False, index=True))
@@ -326,17 +285,6 @@ class Health(SQLModel, table=True):
 
 class Quarantine(SQLModel, table=True):
     """A cohort that is held back, or was: an integration at a stage, most of which were refused for one reason."""
-
-    __table_args__ = (
-        Index(
-            "ix_quarantine_open",
-            "integration",
-            "stage",
-            unique=True,
-            sqlite_where=text("closed_at IS NULL"),
-            postgresql_where=text("closed_at IS NULL"),
-        ),
-    )
 
     id: int | None = Field(default=None, primary_key=True)
     integration: str

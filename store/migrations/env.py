@@ -9,7 +9,7 @@ from sqlalchemy import Connection, DateTime, Enum, String
 from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
 
 from store.engine import make_engine, writing
-from store.models import Batch
+from store.indexes import METADATA
 
 
 def _render(kind: str, item: object, _context: AutogenContext) -> str | Literal[False]:
@@ -25,7 +25,7 @@ def _run(connection: Connection) -> None:
     # render_as_batch: SQLite cannot alter a table, so Alembic rebuilds it there.
     context.configure(
         connection=connection,
-        target_metadata=Batch.metadata,
+        target_metadata=METADATA,
         render_as_batch=True,
         render_item=_render,
     )

@@ -15,7 +15,8 @@ from sqlalchemy import Engine, inspect, select, text
 import store.migrations
 from states.holds import Reason
 from store.engine import DatabaseTooNew, make_engine, migrate, reading, writing
-from store.models import CUSTOMER, ONBOARDING, Batch
+from store.indexes import METADATA
+from store.models import CUSTOMER, ONBOARDING
 from store.views import story
 
 START = "import sys; from store.engine import make_engine, migrate; migrate(make_engine(sys.argv[1]))"
@@ -41,7 +42,7 @@ def configured(engine: Engine) -> Iterator[Config]:
 def test_the_migrations_make_the_tables_of_the_models(engine: Engine):
     with reading(engine) as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
-        differences = compare_metadata(context, Batch.metadata)
+        differences = compare_metadata(context, METADATA)
 
     assert differences == []
 
@@ -56,13 +57,13 @@ def test_the_migrations_can_be_taken_back(engine: Engine):
 def test_an_empty_database_gets_every_table(empty: Engine):
     migrate(empty)
 
-    assert set(Batch.metadata.tables) < set(inspect(empty).get_table_names())
+    assert set(METADATA.tables) < set(inspect(empty).get_table_names())
 
 
 def test_migrating_again_changes_nothing(engine: Engine):
     migrate(engine)
 
-    assert set(Batch.metadata.tables) < set(inspect(engine).get_table_names())
+    assert set(METADATA.tables) < set(inspect(engine).get_table_names())
 
 
 def test_nothing_to_do_does_not_import_alembic(database_url):
