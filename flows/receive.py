@@ -274,8 +274,8 @@ async def _read_on_behalf_of_somebody(resources: Resources) -> bool:
             pass  # that user was deleted at Alloy since
         else:
             return True
-    users = await resources.alloy.list_users()
-    if not users:
+    there = await resources.alloy.some_user()
+    if there is None:
         return False
-    await read_integrations(resources, users[0].user_id)
+    await read_integrations(resources, there.user_id)
     return True

@@ -130,7 +130,7 @@ async def _ask_alloy(settings: "Settings") -> str:
     ) as alloy:
         # Cheap, and if the app is known it proves key and host; otherwise only the list of users tells.
         if await alloy.credential_metadata(_ANY_APP) is None:
-            await alloy.list_users()
+            await alloy.some_user()
     return f"{settings.alloy_base_url} answers to this key, dialect {settings.alloy_api_version}"
 
 

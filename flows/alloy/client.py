@@ -35,7 +35,8 @@ from flows.alloy.installations import Wanted, keeping, read_wanted
 from flows.alloy.permit import Permit
 from flows.alloy.together import Together
 from flows.alloy.transport import Channel, Transport
-from flows.alloy.users import read_not_created, read_users
+from flows.alloy.users import keeping as keeping_users
+from flows.alloy.users import keeping_one, read_not_created, read_one, read_users
 from flows.pacing import Pacing
 from states.failures import Halted, Rejected
 from states.holds import Reason
@@ -157,11 +158,15 @@ class AlloyClient:
                 return None
             raise
 
-    async def list_users(self) -> list[User]:
-        """List every user of the account, in one answer."""
-        users = await self._read_list(User, _call(self._routes.list_users))
-        self.capabilities.users = len(users)
-        return users
+    async def some_user(self) -> User | None:
+        """Return one of the account's users, whichever; None if it has none."""
+        call = _call(self._routes.list_users, keep=keeping_one())
+        answer = await self._channel.send(call)
+        try:
+            found, self.capabilities.users = read_one(answer)
+        except UnreadableAnswer as fault:
+            raise unreadable(call, str(fault)) from None
+        return found
 
     async def find_users(self, usernames: Collection[str]) -> Mapping[str, User]:
         """Find users in the account's list; those who are not in it may be there all the same.
@@ -171,7 +176,7 @@ class AlloyClient:
         return await self._users.ask(*usernames)
 
     async def _list_users(self, wanted: frozenset[str]) -> Mapping[str, User]:
-        call = _call(self._routes.list_users)
+        call = _call(self._routes.list_users, keep=keeping_users(wanted))
         answer = await self._channel.send(call)
         try:
             found, self.capabilities.users = read_users(answer, wanted)

@@ -1,11 +1,41 @@
-"""Many users at once: whom a batch did not create, and whom the account's list shows of those who are looked for."""
+"""Many users at once: whom a batch did not create, and whom the account's list shows of those who are looked for.
+
+Alloy shows the list as a whole, a hundred thousand rows at a large account: of whom nobody looks for nothing is kept.
+"""
 
 from collections.abc import Iterator
 
 from pydantic import JsonValue, ValidationError
 
-from flows.alloy.answers import User, rows_of
-from flows.alloy.body import UnreadableAnswer
+from flows.alloy.answers import User, read, rows_of
+from flows.alloy.body import Keep, UnreadableAnswer
+
+_NOBODY: dict[str, JsonValue] = {}
+"""Stands for a row that was not kept: they are still counted."""
+
+
+def keeping(wanted: frozenset[str]) -> Keep:
+    """Return what a decoder keeps of each object that it has read, if only these usernames are wanted."""
+
+    def keep(thing: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        name = thing.get("username")
+        return _NOBODY if "userId" in thing and not (isinstance(name, str) and name in wanted) else thing
+
+    return keep
+
+
+def keeping_one() -> Keep:
+    """Return what a decoder keeps of each object of one answer, if any user will do."""
+    kept: list[JsonValue] = []
+
+    def keep(thing: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if "userId" in thing:
+            if kept:
+                return _NOBODY
+            kept.append(thing)
+        return thing
+
+    return keep
 
 
 def read_not_created(answer: JsonValue, asked: frozenset[str]) -> frozenset[str]:
@@ -47,3 +77,9 @@ def read_users(answer: JsonValue, wanted: frozenset[str]) -> tuple[dict[str, Use
         except ValidationError:
             twice.add(name)  # one of the two at least
     return {name: user for name, user in found.items() if name not in twice}, len(rows)
+
+
+def read_one(answer: JsonValue) -> tuple[User | None, int]:
+    """Return some user of the list, None if it is empty, and how long it is. Raises :class:`UnreadableAnswer`."""
+    rows = rows_of(answer)
+    return (read(User, next((row for row in rows if row), None)) if rows else None), len(rows)

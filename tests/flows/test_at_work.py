@@ -42,7 +42,7 @@ async def world(database_url: str, tmp_path: Path) -> Any:
 
 
 async def call(resources: Resources) -> None:
-    await resources.alloy.list_users()
+    await resources.alloy.some_user()
 
 
 async def test_while_a_run_is_at_work_its_calls_are_noted_so_that_a_killed_one_has_told_them(world: World) -> None:

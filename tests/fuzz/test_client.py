@@ -40,7 +40,7 @@ ANSWERED: dict[str, tuple[type, ...]] = {
     "create_user": (str,),
     "create_users": (frozenset,),
     "get_user": (User, type(None)),
-    "list_users": (list,),
+    "some_user": (User, type(None)),
     "find_users": (dict,),
     "list_integrations": (list,),
     "get_integration": (Integration, type(None)),
@@ -54,7 +54,6 @@ ANSWERED: dict[str, tuple[type, ...]] = {
     "get_installation": (Installation, type(None)),
 }
 ROWS: dict[str, type] = {
-    "list_users": User,
     "find_users": User,
     "list_integrations": Integration,
     "list_credentials": Credential,

@@ -107,9 +107,14 @@ class Crew:
 
     def refuse(self, worker: int, epoch: int) -> None:
         before = self.pace
-        if self.retry_after:
-            self.pace = paused(self.pace, self.now + self.retry_after, self.now)
-        self.pace = refused(self.pace, epoch, self.now)
+        news = News(
+            self.pace.epoch,
+            successes=self.successes[worker],
+            refused_in=epoch,
+            paused_until=self.now + (self.retry_after or 0.0),
+        )
+        self.successes[worker] = 0
+        self.pace, _ = exchanged(self.pace, news, 0, self.now)
         if self.pace.epoch != before.epoch:
             self.successes = [0] * self.workers
         if self.pace != before:

@@ -293,16 +293,43 @@ async def test_an_empty_id_asks_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("replied", [{"data": []}, []])
-async def test_users_are_listed_wrapped_or_bare(replied: object) -> None:
-    _, listed = await asked_for(lambda client: client.list_users(), replied)
+async def test_an_empty_account_has_no_user(replied: object) -> None:
+    _, found = await asked_for(lambda client: client.some_user(), replied)
 
-    assert listed == []
+    assert found is None
 
 
 async def test_an_old_user_has_no_username() -> None:
-    _, listed = await asked_for(lambda client: client.list_users(), {"data": [{"userId": "u1", "fullName": "Legacy"}]})
+    _, found = await asked_for(lambda client: client.some_user(), {"data": [{"userId": "u1", "fullName": "Legacy"}]})
 
-    assert [(user.username, user.full_name) for user in listed] == [(None, "Legacy")]
+    assert found is not None
+    assert (found.user_id, found.username, found.full_name) == ("u1", None, "Legacy")
+
+
+async def test_of_many_users_any_will_do_and_all_are_counted() -> None:
+    vendor = Vendor(answer({"data": [{"userId": f"u{one}", "username": f"c{one}"} for one in range(100)]}))
+    async with speaking_to(vendor) as client:
+        found = await client.some_user()
+
+        assert found is not None
+        assert client.capabilities.users == 100
+
+
+@pytest.mark.parametrize(
+    "row", [{}, {"username": "ada"}, {"userId": ""}, {"userId": None}, "ada", {"userId": {"userId": "u"}}]
+)
+async def test_a_list_of_what_is_no_user_proves_no_empty_account(row: object) -> None:
+    with pytest.raises(Transient, match="no User"):
+        await asked_for(lambda client: client.some_user(), {"data": [row]})
+
+
+async def test_of_many_users_those_are_found_who_are_looked_for() -> None:
+    vendor = Vendor(answer({"data": [{"userId": f"u{one}", "username": f"c{one}"} for one in range(100)]}))
+    async with speaking_to(vendor) as client:
+        found = await client.find_users(["c7", "c99", "c100"])
+
+        assert {name: user.user_id for name, user in found.items()} == {"c7": "u7", "c99": "u99"}
+        assert client.capabilities.users == 100
 
 
 async def test_integrations_are_read_in_their_newer_spelling_too() -> None:
@@ -483,7 +510,7 @@ async def test_an_installation_is_read_whole() -> None:
 
 async def test_a_list_with_a_row_that_cannot_be_read_proves_no_absence() -> None:
     with pytest.raises(Transient) as raised:
-        await asked_for(lambda client: client.list_users(), {"data": [{"userId": "u"}, {"username": "ada"}]})
+        await asked_for(lambda client: client.list_integrations("u"), {"data": [{"integrationId": "i"}, {"app": "x"}]})
 
     assert (raised.value.reason, raised.value.effect) == (Reason.unreadable_answer, Effect.nothing)
 
@@ -531,14 +558,14 @@ async def test_a_value_that_json_cannot_carry_is_the_records_fault() -> None:
     ],
 )
 async def test_each_dialect_has_its_base_path(dialect: str, configured: str, expected: str) -> None:
-    vendor, _ = await asked_for(lambda client: client.list_users(), [], dialect=dialect, base_url=configured)
+    vendor, _ = await asked_for(lambda client: client.some_user(), [], dialect=dialect, base_url=configured)
 
     assert str(vendor.requests[0].url) == expected
 
 
 @pytest.mark.parametrize(("dialect", "version"), [("seed", "2025-09"), ("2024-03", None), ("2025-09", "2025-09")])
 async def test_the_version_is_in_a_header_unless_it_is_in_the_path(dialect: str, version: str | None) -> None:
-    vendor, _ = await asked_for(lambda client: client.list_users(), [], dialect=dialect)
+    vendor, _ = await asked_for(lambda client: client.some_user(), [], dialect=dialect)
 
     assert vendor.requests[0].headers.get("x-api-version") == version
 
@@ -694,8 +721,8 @@ async def test_what_was_learnt_from_another_host_is_forgotten() -> None:
 async def test_calls_are_counted() -> None:
     vendor = Vendor(answer({"data": []}), httpx.Response(500), answer({"data": []}))
     async with speaking_to(vendor) as client:
-        await client.list_users()
-        await client.list_users()
+        await client.some_user()
+        await client.some_user()
 
         assert client.calls == 3
 
