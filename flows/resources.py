@@ -27,6 +27,7 @@ from flows.alloy.dialects import Capabilities
 from flows.alloy.transport import Transport
 from flows.clock import Clock, FollowingClock
 from flows.crowd import Crowd
+from flows.heap import share_one_heap
 from flows.pacing import Pacing
 from flows.recorder import Recorder
 from flows.settings import Settings, not_shared
@@ -184,6 +185,7 @@ async def _open_store(settings: Settings, handed_in: Executor | None) -> AsyncIt
     At the end the threads finish what they are at, without holding the event loop up, and only then the connections
     are closed: a thread would open a new one.
     """
+    share_one_heap()
     engine = make_engine(settings.database_url, pool_size=_THREADS)
     executor = handed_in or ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
     try:
