@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Self
@@ -155,6 +155,7 @@ class Channel:
         )
         self._headers_with_body = httpx.Headers({**self._headers, "Content-Type": "application/json"})
         self._slots = asyncio.Semaphore(concurrency)
+        self._line = asyncio.Lock()
         self._permits = asyncio.Semaphore(PERMITS_PER_SLOT * concurrency)
         self._deadline = deadline
         self._send_within = send_within
@@ -224,11 +225,7 @@ class Channel:
 
     async def _attempt(self, call: Call) -> JsonValue:
         permit = PERMIT.get() if call.method == "POST" else None
-        # The slot comes first: a turn taken while all slots are busy would start its call at some later, crowded time.
-        async with self._slots:
-            turn = permit.take_turn() if permit is not None and not self.pacing.paused_for() else None
-            if turn is None:
-                turn = await self._turn()
+        async with self._slot_and_turn(permit) as turn:
             await self.pacing.depart()
             if permit is not None:
                 await permit.confirm()
@@ -244,6 +241,25 @@ class Channel:
             asked = failure.retry_after if isinstance(failure, Transient) else None
             self.pacing.refused(turn, asked.total_seconds() if asked else None)
         raise failure
+
+    @asynccontextmanager
+    async def _slot_and_turn(self, permit: Permit | None) -> AsyncIterator[Turn]:
+        """Hold one of the slots for a call, once it has its turn.
+
+        Who has no turn waits in a line whose first alone holds a slot: else those who have theirs would wait for slots,
+        and the holders of these for turns, which the others are to have before them.
+        """
+        if permit is not None and (turn := permit.take_turn()) is not None:
+            async with self._slots:
+                if not self.pacing.paused_for():
+                    yield turn
+                    return
+        async with AsyncExitStack() as stack:
+            async with self._line:
+                # The slot comes first: a turn that waits for one would start its call at some later, crowded time.
+                await stack.enter_async_context(self._slots)
+                turn = await self._turn()
+            yield turn
 
     async def _turn(self) -> Turn:
         if (left := self.pacing.paused_for()) > LONGEST_WAIT:

@@ -154,6 +154,32 @@ def test_calls_whose_intents_were_written_in_one_group_do_not_leave_in_one_momen
     assert [later - earlier for earlier, later in pairwise(left)] == pytest.approx([0.09] * 5)
 
 
+def test_a_call_that_has_its_turn_is_not_kept_waiting_by_those_that_have_none() -> None:
+    left: list[float] = []
+
+    def vendor(request: httpx.Request) -> httpx.Response:
+        left.append(asyncio.get_running_loop().time())
+        return httpx.Response(200, json={"userId": "u1"}, request=request)
+
+    async def live() -> None:
+        pacing = Pacing(10, clock=asyncio.get_running_loop().time)
+        async with speaking_to(vendor, pacing=pacing, concurrency=4) as alloy:
+
+            async def create(number: int) -> None:
+                async with alloy.permit():
+                    await asyncio.sleep(0.05)  # until the intent is written
+                    await alloy.create_user(f"customer{number}@example.test")
+
+            creating = [asyncio.create_task(create(number)) for number in range(30)]
+            await asyncio.sleep(0.01)  # so that they queue before the others
+            looking = [asyncio.create_task(alloy.get_user(f"user{number}")) for number in range(30)]
+            await asyncio.gather(*creating, *looking)
+
+    VirtualLoop(Random(1), most_steps=100_000).run_until_complete(live())  # noqa: S311 - repeatable
+
+    assert max(later - earlier for earlier, later in pairwise([0.0, *left])) < 0.2
+
+
 class _Counted(Pacing):
     """Pacing that counts the turns it gave."""
 
