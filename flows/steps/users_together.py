@@ -32,7 +32,7 @@ from store.writes import Begin, LeaseLost, Prolong
 
 MOST_AT_ONCE = 1000
 """More is refused (contract, 4.2)."""
-_LONGEST_LIST = 100
+_LONGEST_LIST = 50
 """The list has all users of the account: up to so many rows for each that is wanted, to read it costs less than a call
 for each."""
 

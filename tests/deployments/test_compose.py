@@ -1,28 +1,24 @@
 """The compose file for several workers, held against what it names: settings, commands, services, the guide.
 
-No container runs here. What is wrong with such a file is most often a name, and names can be looked up.
+What is wrong with such a file is most often a name, and names can be looked up. What it starts is started, without
+containers, in tests/journeys/test_composed.py.
 """
 
 import re
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from typer.main import get_command
 
 from deployments.cli import app
 from deployments.prefect_server.environment import CLIENT_DEFAULTS, SERVER_DEFAULTS
 from flows.settings import Settings
+from tests.compose_file import COMPOSED, FOLDER, SERVICES, TEXT, filled_in
 
-FOLDER = Path(__file__).parents[2] / "deployments"
-TEXT = (FOLDER / "compose.yaml").read_text(encoding="utf-8")
 GUIDE = (FOLDER / "SCALING.md").read_text(encoding="utf-8")
-COMPOSED: dict[str, Any] = yaml.safe_load(TEXT)
-SERVICES: dict[str, Any] = COMPOSED["services"]
 SET = {name: value for service in SERVICES.values() for name, value in service.get("environment", {}).items()}
 COMMANDS = get_command(app).commands
 
@@ -132,10 +128,3 @@ def test_the_guide_names_only_commands_that_there_are():
     for verb, options in named:
         known = {option for one in COMMANDS[verb].params for option in one.opts}
         assert set(re.findall(r"--[a-z]+", options)) <= known, f"onboard {verb}{options}"
-
-
-def filled_in(value: str) -> str:
-    """Return a value as compose would fill it in, where every required variable is a word."""
-    return re.sub(
-        r"\$\{[A-Z_]+(?::([-?])([^}]*))?\}", lambda found: found[2] if found[1] == "-" else "word", str(value)
-    )
