@@ -254,6 +254,7 @@ class Channel:
                 if not self.pacing.paused_for():
                     yield turn
                     return
+        self._refuse_a_long_wait()
         async with AsyncExitStack() as stack:
             async with self._line:
                 # The slot comes first: a turn that waits for one would start its call at some later, crowded time.
@@ -262,13 +263,16 @@ class Channel:
             yield turn
 
     async def _turn(self) -> Turn:
+        self._refuse_a_long_wait()
+        begun = PERMIT.get() is not None
+        return await self.pacing.turn(lambda: begun or not self._stopping)
+
+    def _refuse_a_long_wait(self) -> None:
         if (left := self.pacing.paused_for()) > LONGEST_WAIT:
             # Judged, not slept through: the run can end, and say when it goes on.
             raise Transient(
                 Reason.rate_limited, "nothing was sent: Alloy asked us to wait", retry_after=timedelta(seconds=left)
             )
-        begun = PERMIT.get() is not None
-        return await self.pacing.turn(lambda: begun or not self._stopping)
 
     async def _exchange(self, call: Call) -> httpx.Response:
         try:

@@ -121,6 +121,19 @@ async def test_while_alloy_wants_nobody_to_call_there_is_no_permit() -> None:
     assert refusal.value.retry_after is not None
 
 
+async def test_while_alloy_wants_nobody_to_call_nobody_waits_behind_those_who_came_before() -> None:
+    pacing = Pacing(rate=0.01)
+    await pacing.turn()
+
+    async with speaking_to(Vendor(answer()), pacing=pacing) as alloy:
+        waiting = asyncio.create_task(alloy.get_user("u1"))
+        await asyncio.sleep(0)
+        pacing.pause(50)
+        with pytest.raises(Transient, match="asked us to wait"):
+            await asyncio.wait_for(alloy.get_user("u2"), timeout=5)
+        waiting.cancel()
+
+
 async def test_a_call_with_a_permit_uses_up_one_turn() -> None:
     pacing = _Counted(rate=100_000)
 
