@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 HEAPS = """
-import ctypes, os, sys, threading
+import ctypes, sys, threading
 from flows.heap import share_one_heap
 
 if "shared" in sys.argv:

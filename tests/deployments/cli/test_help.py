@@ -44,6 +44,7 @@ NEEDS_NO_PREFECT = {
     "sandbox": ["--help"],
 }
 SLOW_TO_IMPORT = {"prefect", "httpx", "aiohttp", "rich"}
+OF_ANOTHER_DATABASE = {"psycopg", "sqlalchemy.dialects.postgresql"}
 
 
 def imported(*words: str) -> set[str]:
@@ -149,6 +150,15 @@ def test_status_needs_no_sqlalchemy_to_say_who_waits_for_what(put: Callable[...,
 def test_whoever_only_looks_needs_no_sqlalchemy(words: list[str], put: Callable[..., None]):
     put("ada@example.test", stage=Stage.completed)
     assert not imported(*words) & {*SLOW_TO_IMPORT, "sqlalchemy", "sqlmodel"}
+
+
+def test_whoever_acts_on_sqlite_waits_for_no_other_database(put: Callable[..., None]):
+    put("ada@example.test", hold=HoldKind.operator, reason=Reason.rejected, sentence="refused")
+
+    modules = imported("redrive", "--username", "ada@example.test", "--yes")
+
+    assert "store.models" in modules
+    assert not modules & OF_ANOTHER_DATABASE
 
 
 @pytest.mark.parametrize("name", COMMANDS)
