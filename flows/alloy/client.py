@@ -121,14 +121,14 @@ class AlloyClient:
 
     def stop(self) -> None:
         """Begin nothing new: calls that follow an intent are still made, others raise ``flows.pacing.NotWanted``."""
-        self._channel.stop()
+        self._channel.departures.stop()
 
     def permit(self) -> AbstractAsyncContextManager[Permit]:
         """Wait for the turn of a call that changes something, before its intent is written; make it inside the block.
 
         Raises ``Transient``, with nothing done, if Alloy wants nobody to call for longer than is worth waiting here.
         """
-        return self._channel.permit()
+        return self._channel.departures.permit()
 
     async def create_user(self, username: str, full_name: str | None = None) -> str:
         """Create a user and return its id. A taken username is ``Rejected`` with status 400, 409 or 422."""

@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Self
@@ -24,6 +24,7 @@ from yarl import URL
 
 from flows.alloy.body import UnreadableAnswer, decode
 from flows.alloy.counted import count_call
+from flows.alloy.departures import Departures
 from flows.alloy.errors import (
     BY_EXCEPTION,
     NOT_SENT,
@@ -34,16 +35,14 @@ from flows.alloy.errors import (
     refused,
     unreadable,
 )
-from flows.alloy.patience import LONGEST_WAIT, patiently
-from flows.alloy.permit import PERMIT, Permit
-from flows.pacing import Pacing, Turn
+from flows.alloy.patience import patiently
+from flows.alloy.permit import PERMIT
+from flows.pacing import Pacing
 from states.failures import Failure, Halted, Rejected, Transient
 from states.holds import Reason
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
-PERMITS_PER_SLOT = 3
-"""Calls that may stand between their turn and their answer, for each that may be in flight: intents take their time."""
 DECODED_AT_ONCE = 1_000_000
 """Bytes; a longer answer is decoded in a thread."""
 _IDLE_SECONDS = 4.0
@@ -136,11 +135,9 @@ class Channel:
         base_url: str,
         api_key: SecretStr,
         headers: Mapping[str, str],
-        concurrency: int,
         pacing: Pacing,
+        departures: Departures,
         deadline: float,
-        send_within: timedelta,
-        now: Callable[[], datetime],
     ) -> None:
         self._transport = transport
         self._base_url = base_url
@@ -154,16 +151,11 @@ class Channel:
             }
         )
         self._headers_with_body = httpx.Headers({**self._headers, "Content-Type": "application/json"})
-        self._slots = asyncio.Semaphore(concurrency)
-        self._line = asyncio.Lock()
-        self._permits = asyncio.Semaphore(PERMITS_PER_SLOT * concurrency)
         self._deadline = deadline
-        self._send_within = send_within
-        self._now = now
-        self._stopping = False
         self._answered = False
         self._understood = False
         self.pacing = pacing
+        self.departures = departures
         self.calls = 0
 
     @classmethod
@@ -194,30 +186,10 @@ class Channel:
                 base_url=base_url,
                 api_key=api_key,
                 headers=headers,
-                concurrency=concurrency,
                 pacing=pacing,
+                departures=Departures(pacing, concurrency, send_within=send_within, now=now),
                 deadline=deadline,
-                send_within=send_within,
-                now=now,
             )
-
-    @asynccontextmanager
-    async def permit(self) -> AsyncIterator[Permit]:
-        """Wait for the turn of one call that changes something; the first one made in this block has it.
-
-        Raises ``Transient``, with nothing done, if Alloy wants nobody to call for longer than is worth waiting here.
-        """
-        async with self._permits:
-            permit = Permit(await self._turn(), self._now, self._send_within)
-            token = PERMIT.set(permit)
-            try:
-                yield permit
-            finally:
-                PERMIT.reset(token)
-
-    def stop(self) -> None:
-        """Give turns only to calls that belong to an intent from now on; whatever else waits raises ``NotWanted``."""
-        self._stopping = True
 
     async def send(self, call: Call) -> JsonValue:
         """Make a call and return its answer, read as JSON; raises one of the four failures."""
@@ -225,10 +197,7 @@ class Channel:
 
     async def _attempt(self, call: Call) -> JsonValue:
         permit = PERMIT.get() if call.method == "POST" else None
-        async with self._slot_and_turn(permit) as turn:
-            await self.pacing.depart()
-            if permit is not None:
-                await permit.confirm()
+        async with self.departures.leave(permit) as turn:
             response = await self._exchange(call)
         if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             self.pacing.succeeded(turn)
@@ -241,38 +210,6 @@ class Channel:
             asked = failure.retry_after if isinstance(failure, Transient) else None
             self.pacing.refused(turn, asked.total_seconds() if asked else None)
         raise failure
-
-    @asynccontextmanager
-    async def _slot_and_turn(self, permit: Permit | None) -> AsyncIterator[Turn]:
-        """Hold one of the slots for a call, once it has its turn.
-
-        Who has no turn waits in a line whose first alone holds a slot: else those who have theirs would wait for slots,
-        and the holders of these for turns, which the others are to have before them.
-        """
-        if permit is not None and (turn := permit.take_turn()) is not None:
-            async with self._slots:
-                if not self.pacing.paused_for():
-                    yield turn
-                    return
-        self._refuse_a_long_wait()
-        async with AsyncExitStack() as stack:
-            async with self._line:
-                # The slot comes first: a turn that waits for one would start its call at some later, crowded time.
-                await stack.enter_async_context(self._slots)
-                turn = await self._turn()
-            yield turn
-
-    async def _turn(self) -> Turn:
-        self._refuse_a_long_wait()
-        begun = PERMIT.get() is not None
-        return await self.pacing.turn(lambda: begun or not self._stopping)
-
-    def _refuse_a_long_wait(self) -> None:
-        if (left := self.pacing.paused_for()) > LONGEST_WAIT:
-            # Judged, not slept through: the run can end, and say when it goes on.
-            raise Transient(
-                Reason.rate_limited, "nothing was sent: Alloy asked us to wait", retry_after=timedelta(seconds=left)
-            )
 
     async def _exchange(self, call: Call) -> httpx.Response:
         try:

@@ -1,7 +1,7 @@
 """A call that changes something has its turn before its intent, and is not sent later than its intent said."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
@@ -9,6 +9,7 @@ from random import Random
 import httpx
 import pytest
 
+from flows.alloy.client import AlloyClient
 from flows.alloy.permit import Permit
 from flows.pacing import Pacing, Turn
 from states.failures import Effect, Transient
@@ -144,30 +145,38 @@ async def test_a_call_with_a_permit_uses_up_one_turn() -> None:
 
 
 def test_calls_whose_intents_were_written_in_one_group_do_not_leave_in_one_moment() -> None:
-    left: list[float] = []
+    async def calls(alloy: AlloyClient) -> None:
+        until_the_group_is_written = asyncio.get_running_loop().time() + 1
+        await asyncio.gather(*(create(alloy, number, until_the_group_is_written) for number in range(6)))
 
-    def vendor(request: httpx.Request) -> httpx.Response:
-        left.append(asyncio.get_running_loop().time())
-        return httpx.Response(200, json={"userId": "u1"}, request=request)
-
-    async def live() -> None:
-        pacing = Pacing(10, clock=asyncio.get_running_loop().time)
-        async with speaking_to(vendor, pacing=pacing) as alloy:
-
-            async def create(number: int) -> None:
-                async with alloy.permit():
-                    await asyncio.sleep(1 - asyncio.get_running_loop().time())  # until the group is written
-                    await alloy.create_user(f"customer{number}@example.test")
-
-            await asyncio.gather(*(asyncio.create_task(create(number)) for number in range(6)))
-
-    VirtualLoop(Random(1), most_steps=10_000).run_until_complete(live())  # noqa: S311 - repeatable
+    left = departures(calls)
 
     assert left[0] == pytest.approx(1)
     assert [later - earlier for earlier, later in pairwise(left)] == pytest.approx([0.09] * 5)
 
 
 def test_a_call_that_has_its_turn_is_not_kept_waiting_by_those_that_have_none() -> None:
+    async def calls(alloy: AlloyClient) -> None:
+        creating = [asyncio.create_task(create(alloy, number)) for number in range(30)]
+        await asyncio.sleep(0.01)  # so that they queue before the others
+        looking = [asyncio.create_task(alloy.get_user(f"user{number}")) for number in range(30)]
+        await asyncio.gather(*creating, *looking)
+
+    left = departures(calls, concurrency=4)
+
+    assert max(later - earlier for earlier, later in pairwise([0.0, *left])) < 0.2
+
+
+async def create(alloy: AlloyClient, number: int, written_at: float | None = None) -> None:
+    """Create a customer whose intent is written at a time, or 50 ms after their turn."""
+    loop = asyncio.get_running_loop()
+    async with alloy.permit():
+        await asyncio.sleep(0.05 if written_at is None else written_at - loop.time())
+        await alloy.create_user(f"customer{number}@example.test")
+
+
+def departures(calls: Callable[[AlloyClient], Awaitable[None]], concurrency: int = 20) -> list[float]:
+    """Make calls in virtual time, ten a second, that are answered at once; return when they left."""
     left: list[float] = []
 
     def vendor(request: httpx.Request) -> httpx.Response:
@@ -176,21 +185,11 @@ def test_a_call_that_has_its_turn_is_not_kept_waiting_by_those_that_have_none() 
 
     async def live() -> None:
         pacing = Pacing(10, clock=asyncio.get_running_loop().time)
-        async with speaking_to(vendor, pacing=pacing, concurrency=4) as alloy:
-
-            async def create(number: int) -> None:
-                async with alloy.permit():
-                    await asyncio.sleep(0.05)  # until the intent is written
-                    await alloy.create_user(f"customer{number}@example.test")
-
-            creating = [asyncio.create_task(create(number)) for number in range(30)]
-            await asyncio.sleep(0.01)  # so that they queue before the others
-            looking = [asyncio.create_task(alloy.get_user(f"user{number}")) for number in range(30)]
-            await asyncio.gather(*creating, *looking)
+        async with speaking_to(vendor, pacing=pacing, concurrency=concurrency) as alloy:
+            await calls(alloy)
 
     VirtualLoop(Random(1), most_steps=100_000).run_until_complete(live())  # noqa: S311 - repeatable
-
-    assert max(later - earlier for earlier, later in pairwise([0.0, *left])) < 0.2
+    return left
 
 
 class _Counted(Pacing):
